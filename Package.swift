@@ -1,0 +1,197 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// The storage and isolation half of the program builds and tests without gRPC: JOBLET_CORE=1 leaves
+// out every target that needs it, so that `make test-core` takes a minute rather than ten.
+let coreOnly = ProcessInfo.processInfo.environment["JOBLET_CORE"] == "1"
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+// Fail-points exist in debug builds only: a shipped binary has no way to be told to fail.
+let faults: [SwiftSetting] = strict + [.define("FAILPOINTS", .when(configuration: .debug))]
+
+// ISA-L compresses four times faster than zlib; it is used where its header is installed.
+let hasISAL = FileManager.default.fileExists(atPath: "/usr/include/isa-l.h")
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcTransport: Target.Dependency = .product(
+    name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+
+var products: [Product] = [
+    .library(name: "Storage", targets: ["Storage"]),
+    .library(name: "Backends", targets: ["Backends"]),
+    .executable(name: "joblet-shim", targets: ["joblet-shim"]),
+]
+
+var targets: [Target] = [
+    .target(name: "Storage", swiftSettings: strict),
+    .target(
+        name: "CGzip",
+        path: "Sources/Backends/CGzip",
+        linkerSettings: [.linkedLibrary("z")] + (hasISAL ? [.linkedLibrary("isal")] : [])),
+    .target(
+        name: "Backends",
+        dependencies: ["Storage", "CGzip", .product(name: "GRDB", package: "GRDB.swift")],
+        exclude: ["CGzip"],
+        swiftSettings: faults),
+
+    .target(name: "CLinux", path: "Sources/Engine/CLinux"),
+    .target(
+        name: "Outbox", dependencies: ["CLinux"], path: "Sources/Engine/Outbox", swiftSettings: faults),
+    .target(
+        name: "Sandbox", dependencies: ["CLinux"], path: "Sources/Engine/Sandbox", swiftSettings: faults),
+    .executableTarget(
+        name: "joblet-shim",
+        dependencies: ["Sandbox", "Outbox", "CLinux"],
+        path: "Sources/Engine/Shim",
+        swiftSettings: faults,
+        linkerSettings: [.unsafeFlags(["-static-executable"])]),
+    .systemLibrary(
+        name: "CSeccomp", path: "Sources/Engine/CSeccomp", pkgConfig: "libseccomp",
+        providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(
+        name: "CCrypto", path: "Sources/Engine/CCrypto", pkgConfig: "libcrypto",
+        providers: [.apt(["libssl-dev"])]),
+    .target(
+        name: "Engine",
+        dependencies: ["Storage", "Sandbox", "Outbox", "CLinux", "CSeccomp", "CCrypto", logging],
+        exclude: ["CLinux", "Sandbox", "Outbox", "Shim", "CSeccomp", "CCrypto"],
+        swiftSettings: faults),
+
+    .target(name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+        name: "StorageConformance", dependencies: ["Storage"], path: "Tests/StorageConformance",
+        swiftSettings: strict),
+    .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+        name: "BackendsTests",
+        dependencies: ["Storage", "Backends", "StorageConformance", "TestSupport"],
+        swiftSettings: strict),
+    .testTarget(
+        name: "OutboxTests", dependencies: ["Outbox", "CLinux", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+        name: "SandboxTests",
+        dependencies: ["Sandbox", "Outbox", "CLinux", "TestSupport", "joblet-shim"],
+        swiftSettings: strict),
+    .testTarget(
+        name: "EngineTests",
+        dependencies: [
+            "Engine", "Sandbox", "Outbox", "Storage", "Backends", "CLinux", "TestSupport", "joblet-shim", logging,
+        ],
+        swiftSettings: strict),
+]
+
+var dependencies: [Package.Dependency] = [
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+]
+
+if !coreOnly {
+    products += [
+        .executable(name: "joblet", targets: ["joblet"]),
+        .executable(name: "rnx", targets: ["rnx"]),
+    ]
+    targets += [
+        .target(
+            name: "JobletAPI",
+            dependencies: [
+                grpcCore,
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Sources/Server/API",
+            exclude: ["Protos"],
+            swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")]),
+        .target(
+            name: "Security",
+            dependencies: [
+                grpcTransport,
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "_CryptoExtras", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            path: "Sources/Server/Security",
+            swiftSettings: strict),
+        .target(
+            name: "Server",
+            dependencies: [
+                "Engine", "Storage", "JobletAPI", "Security", logging, grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "Yams", package: "Yams"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "X509", package: "swift-certificates"),
+            ],
+            path: "Sources/Server",
+            exclude: ["API", "Security", "Main"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "joblet",
+            dependencies: [
+                "Server", "Backends", "Engine", "Storage", "Security", argumentParser, logging,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Server/Main/joblet",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "rnx",
+            dependencies: [
+                "JobletAPI", "Security", argumentParser, grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            path: "Sources/rnx",
+            swiftSettings: strict),
+        .testTarget(
+            name: "SecurityTests",
+            dependencies: [
+                "Security", "TestSupport",
+                .product(name: "X509", package: "swift-certificates"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: [
+                "Server", "JobletAPI", "Security", "Engine", "Storage", "Backends", "TestSupport", "joblet",
+                "joblet-shim", logging, grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RnxTests", dependencies: ["rnx", "joblet", "joblet-shim", "TestSupport"], swiftSettings: strict),
+    ]
+    dependencies += [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ]
+}
+
+let package = Package(
+    name: "joblet",
+    products: products,
+    dependencies: dependencies,
+    targets: targets,
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu11
+)
