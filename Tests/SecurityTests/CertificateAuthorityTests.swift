@@ -1,5 +1,5 @@
 import Foundation
-import Security
+import JobletSecurity
 import SwiftASN1
 import Testing
 import X509

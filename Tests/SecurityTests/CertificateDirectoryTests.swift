@@ -1,5 +1,5 @@
 import Foundation
-import Security
+import JobletSecurity
 import Testing
 
 @Suite struct CertificateDirectoryTests {

@@ -2,7 +2,7 @@ import Foundation
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import JobletAPI
-import Security
+import JobletSecurity
 import SwiftProtobuf
 import Testing
 import X509

@@ -1,6 +1,6 @@
 import Crypto
 import Foundation
-import Security
+import JobletSecurity
 import SwiftASN1
 import Testing
 import X509

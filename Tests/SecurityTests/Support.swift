@@ -1,5 +1,5 @@
 import Foundation
-import Security
+import JobletSecurity
 import Testing
 
 /// Runs `body` with the path of a new folder that is removed afterwards.

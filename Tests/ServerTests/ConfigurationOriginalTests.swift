@@ -1,4 +1,4 @@
-import Security
+import JobletSecurity
 import Testing
 
 @testable import Server

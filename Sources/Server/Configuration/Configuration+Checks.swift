@@ -1,4 +1,4 @@
-import Security
+import JobletSecurity
 
 extension Configuration {
     /// A rule between keys that is broken.

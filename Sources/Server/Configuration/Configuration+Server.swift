@@ -1,4 +1,4 @@
-public import Security
+public import JobletSecurity
 
 extension Configuration {
     /// Where the daemon listens and which node it is.

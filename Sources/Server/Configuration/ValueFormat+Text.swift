@@ -1,5 +1,5 @@
 import Foundation
-import Security
+import JobletSecurity
 import Yams
 
 extension ValueFormat where Value == String {
