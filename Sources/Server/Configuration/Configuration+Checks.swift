@@ -80,6 +80,15 @@ extension Configuration {
         return found
     }
 
+    /// Mounts that are allowed and show more than they are meant to: private keys of the host's services.
+    var exposures: [Conflict] {
+        filesystem.allowedMounts.flatMap { mount in
+            ["/etc/ssl/private", "/etc/pki/tls/private"].filter { AbsolutePath.isWithin($0, mount) }.map {
+                Conflict(key: "filesystem.allowedMounts", message: "\(mount) shows the keys in \($0) to every job")
+            }
+        }
+    }
+
     /// Why a host path cannot be shown to jobs, nil if it can.
     private func refusal(ofMount mount: String) -> String? {
         if let own = ["/proc", "/sys", "/dev", "/tmp"].first(where: { AbsolutePath.isWithin(mount, $0) }) {

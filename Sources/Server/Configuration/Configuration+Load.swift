@@ -10,7 +10,7 @@ extension Configuration {
         public let file: String?
         /// The file's format.
         public let format: Format
-        /// What the file says that has no effect, in its order.
+        /// What the file says that has no effect, in its order, then what is allowed and risky.
         public let warnings: [Problem]
     }
 
@@ -64,6 +64,9 @@ extension Configuration {
         let positions = reader.positions
         let configuration = try finish(
             reader.configuration, problems, environment, cores: cores, place: { (file.path, positions[$0]) })
+        problems += configuration.exposures.map {
+            Problem(.warning, source: file.path, at: positions[$0.key], keyPath: $0.key, $0.message)
+        }
         let warnings = problems.filter { $0.severity == .warning }
         return Loaded(configuration: configuration, file: file.path, format: format, warnings: warnings)
     }

@@ -1,3 +1,5 @@
+public import Storage
+
 extension Configuration {
     /// Where logs and job records are stored.
     public struct Storage: Sendable, Equatable {
@@ -60,14 +62,6 @@ extension Configuration {
         case memory
     }
 
-    /// What accepted data survives.
-    public enum Durability: String, Sendable, CaseIterable {
-        /// The death of any process.
-        case process
-        /// Also a power cut.
-        case power
-    }
-
     /// Local files that hold output until it is stored.
     public struct Outbox: Sendable, Equatable {
         /// Their directory (`outbox.directory`); none: `outbox` below the data directory.
@@ -81,18 +75,10 @@ extension Configuration {
         /// The part of it that only state and exit records may use (`outbox.reserveBytes`).
         public var reserveBytes = 64 << 20
         /// What happens to output at a limit (`outbox.onFull`).
-        public var onFull = FullPolicy.block
+        public var onFull = OutputPolicy.block
 
         /// Makes the defaults.
         public init() {}
-    }
-
-    /// What happens to output when the outbox is at a limit.
-    public enum FullPolicy: String, Sendable, CaseIterable {
-        /// The job waits in its write.
-        case block
-        /// Output is dropped, and the log says how much.
-        case drop
     }
 
     /// Files sent along with a job.
