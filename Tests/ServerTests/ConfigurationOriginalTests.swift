@@ -49,6 +49,8 @@ import Testing
         let one = try loadConfiguration("{joblet: {cleanupTimeout: 7s}, server: {mode: server}}")
         #expect(one.configuration.joblet.cleanupTimeout == .seconds(7))
         #expect(one.warnings.map(\.keyPath) == ["server.mode"])
+        let zero = try loadConfiguration("{cgroup: {cleanupTimeout: 0s}}")
+        #expect(zero.configuration.joblet.cleanupTimeout == .milliseconds(100))
         let empty = try loadConfiguration(
             "{joblet: {cleanupTimeout: 7s}, cgroup: {cleanupTimeout: }, server: {mode: server}}")
         #expect(empty.configuration.joblet.cleanupTimeout == .seconds(7))

@@ -107,6 +107,9 @@ struct ConfigurationReader {
                 add(.warning, entry.key, entry.path, "unknown key, has no effect\(advice)")
             }
         }
+        if taken.contains(OriginalFormat.graceKey), configuration.joblet.cleanupTimeout == .zero {
+            configuration.joblet.cleanupTimeout = OriginalFormat.graceForZero
+        }
     }
 
     private mutating func apply(_ key: ConfigurationKey, _ entry: Entry) {

@@ -40,7 +40,10 @@ enum OriginalFormat {
 
     /// The grace period of the original. Its `joblet.cleanupTimeout` is read and never used, so this one decides if a
     /// file has both.
-    private static let graceKey = "cgroup.cleanupTimeout"
+    static let graceKey = "cgroup.cleanupTimeout"
+
+    /// What the original waits when its grace period is zero.
+    static let graceForZero = Duration.milliseconds(100)
 
     private static let parsed = ignored.map { (parts: components($0.path), reason: $0.reason) }
 
