@@ -1,0 +1,107 @@
+/// The command line as the parser takes it.
+///
+/// Options that belong to every command may stand in front of it, which the parser does not allow, and `run`, `list` and
+/// the other verbs of `job` may stand alone. What belongs to the command of a job is fenced off behind `--`, so that
+/// nothing in it is taken for an option.
+struct ArgumentOrder: Equatable {
+    let arguments: [String]
+    /// Whether `--json` was asked for, which also decides how a wrong command line is reported.
+    let wantsJSON: Bool
+
+    init(_ words: [String]) {
+        var words = words[...]
+        let shared = Self.sharedOptions(&words)
+        var path: [String] = []
+        if let first = words.first, !first.hasPrefix("-") {
+            words.removeFirst()
+            if Self.jobVerbs.contains(first) {
+                path = ["job", first]
+            } else if first == "help", let verb = words.first, Self.jobVerbs.contains(verb) {
+                path = ["help", "job"]
+            } else {
+                path = [first]
+            }
+        } else if words.first == "-v" || words.first == "--version" {
+            words.removeFirst()
+            path = ["version"]
+        }
+        var later: [String] = []
+        if path == ["job"] {
+            later = Self.sharedOptions(&words)
+            if let verb = words.first, !verb.hasPrefix("-") {
+                path.append(verb)
+                words.removeFirst()
+            }
+        }
+        let options = path.isEmpty || path[0] == "help" ? [] : shared + later
+        if path == ["job", "run"] {
+            let run = RunOrder(words)
+            arguments = path + options + run.options + (run.command.isEmpty ? [] : ["--"] + run.command)
+            wantsJSON = (options + run.options).contains("--json")
+        } else {
+            arguments = path + options + words
+            wantsJSON = (shared + later + words.prefix { $0 != "--" }).contains("--json")
+        }
+    }
+
+    static let jobVerbs: Set<String> = [
+        "run", "list", "status", "log", "stop", "cancel", "delete", "delete-all", "cp",
+    ]
+
+    /// Options of every command that take a value.
+    static let sharedValueOptions: Set<String> = ["--config", "--node", "--server", "--cert", "--key", "--ca"]
+
+    /// Takes the options that belong to every command from the front.
+    private static func sharedOptions(_ words: inout ArraySlice<String>) -> [String] {
+        var options: [String] = []
+        while let word = words.first {
+            if word == "--json" {
+                options.append(word)
+            } else if sharedValueOptions.contains(word) {
+                options.append(word)
+                words.removeFirst()
+                guard let value = words.first else { break }
+                options.append(value)
+            } else if let name = word.split(separator: "=", maxSplits: 1).first, word.contains("="),
+                sharedValueOptions.contains(String(name))
+            {
+                options.append(word)
+            } else {
+                break
+            }
+            words.removeFirst()
+        }
+        return options
+    }
+}
+
+/// Where the options of `job run` end and the command of the job begins: at the first word that is no option, or
+/// after `--`.
+struct RunOrder: Equatable {
+    let options: [String]
+    let command: [String]
+
+    init(_ words: ArraySlice<String>) {
+        var options: [String] = []
+        var words = words
+        while let word = words.first, word.hasPrefix("-") {
+            words.removeFirst()
+            if word == "--" { break }
+            options.append(word)
+            if Self.valueOptions.contains(word), let value = words.first {
+                options.append(value)
+                words.removeFirst()
+            }
+        }
+        self.options = options
+        command = Array(words)
+    }
+
+    /// Options whose value may be the next word.
+    static let valueOptions: Set<String> = ArgumentOrder.sharedValueOptions.union([
+        "--schedule", "--max-cpu", "--cpu", "--max-memory", "--memory", "--max-iobps", "--cpu-cores", "--gpu",
+        "--gpu-memory", "--upload", "--upload-dir", "--network", "--volume", "--runtime", "--env", "-e",
+        "--secret-env", "-s", "--name", "--work-dir", "--workdir", "--timeout", "--label", "--durability",
+        "--output-policy",
+    ])
+}

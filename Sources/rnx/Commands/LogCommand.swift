@@ -1,0 +1,78 @@
+import ArgumentParser
+import JobletAPI
+
+/// `rnx job log`.
+struct LogCommand: ServerCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "log",
+        abstract: "Print the output of a job, and follow it until the job ends.",
+        discussion: """
+            Times are RFC 3339, local times such as '2006-01-02 15:04:05', or durations back from now such as 10m. \
+            Ctrl-C stops following; the job goes on.
+            """)
+
+    enum Stream: String, ExpressibleByArgument, CaseIterable {
+        case stdout
+        case stderr
+    }
+
+    @OptionGroup var job: JobArgument
+
+    @Flag(inversion: .prefixedNo, help: "Go on until the job ends.")
+    var follow = true
+
+    @Option(help: "Only this stream; may be given for both.")
+    var stream: [Stream] = []
+
+    @Option(parsing: .unconditional, help: "Only output written at this time or later.")
+    var since: String?
+
+    @Option(parsing: .unconditional, help: "Only output written at this time or earlier.")
+    var until: String?
+
+    @Option(
+        name: [.customLong("tail"), .customLong("lines")],
+        help: ArgumentHelp("Begin with the last lines.", valueName: "n"))
+    var tail: Int32?
+
+    @Option(parsing: .unconditional, help: "Only lines that contain this text.")
+    var grep: String?
+
+    @Flag(help: "Put the time in front of every line.")
+    var timestamps = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if let tail, tail < 1 { throw ValidationError("--tail must be at least 1") }
+        _ = try time(since, "--since")
+        _ = try time(until, "--until")
+    }
+
+    func run(_ server: Connection) async throws {
+        var query = LogQuery(job: job.uuid)
+        query.follow = follow
+        query.streams = stream.map(\.rawValue)
+        query.since = try time(since, "--since")
+        query.until = try time(until, "--until")
+        query.tail = tail ?? 0
+        query.grep = grep ?? ""
+        Interrupt.endsFollowing(isWaiting: false)
+        if !connection.json {
+            StandardError.write("Logs for job \(job.uuid.printable) (Press Ctrl+C to exit if streaming):")
+        }
+        let sink = LogSink(connection.json ? .json : timestamps ? .timestamps : .raw)
+        try await server.follow(query, sink)
+        try sink.finish()
+    }
+
+    /// Unix nanoseconds, 0 for no limit.
+    private func time(_ text: String?, _ option: String) throws -> Int64 {
+        guard let text else { return 0 }
+        guard let time = PointInTime(text) else {
+            throw ValidationError(
+                "invalid time '\(text)' for \(option): expected RFC 3339, '2006-01-02 15:04:05', or a duration like 10m")
+        }
+        return time.nanoseconds
+    }
+}

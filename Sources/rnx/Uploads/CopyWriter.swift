@@ -1,0 +1,188 @@
+import FoundationEssentials
+import GRPCCore
+import Glibc
+import JobletAPI
+
+/// What a copy brought.
+struct CopyResult: Sendable {
+    let destination: String
+    let files: Int
+    let bytes: UInt64
+    /// Paths of symbolic links that were not created.
+    let skipped: [String]
+}
+
+/// Writes a copied tree below one place and nowhere else: every folder on the way is opened without following links.
+final class CopyWriter {
+    private let destination: String
+    /// The folder that holds the copy, and the name of the copy in it.
+    private let parent: Descriptor
+    private let name: String
+
+    private var file: CopiedFile?
+    private var folderModes: [(path: CopyPath, mode: mode_t)] = []
+    private var files = 0
+    private var bytes: UInt64 = 0
+    private var skipped: [String] = []
+
+    /// Takes the destination of the user, and the name that the copy has inside it if it is a directory.
+    init(_ destination: String, name: String) throws {
+        var status = stat()
+        let isDirectory = stat(destination, &status) == 0 && status.isDirectory
+        let folder: String
+        if isDirectory {
+            folder = destination
+            self.name = name
+            self.destination = destination.hasSuffix("/") ? destination + name : "\(destination)/\(name)"
+        } else {
+            let parts = destination.split(separator: "/")
+            guard let last = parts.last, last != ".", last != "..", !destination.hasSuffix("/") else {
+                throw Failure(.local, "\(destination): no such directory")
+            }
+            folder = (destination.hasPrefix("/") ? "/" : "") + parts.dropLast().joined(separator: "/")
+            self.name = String(last)
+            self.destination = destination
+        }
+        parent = try Descriptor(Glibc.open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), folder)
+    }
+
+    /// Starts the next entry.
+    func begin(_ header: Joblet_Ext_CopyHeader) throws {
+        try endFile()
+        let path = try CopyPath(header.path)
+        let folder = try self.folder(of: path)
+        let name = path.name.isEmpty ? self.name : path.name
+        // Bits that give rights to others than the owner of the copy are of no use here.
+        let mode = mode_t(header.mode & 0o777)
+        if !header.symlinkTarget.isEmpty {
+            try link(name, in: folder, path: path, target: header.symlinkTarget)
+        } else if header.isDirectory {
+            // Writable until everything is in it.
+            guard mkdirat(folder.number, name, 0o700) == 0 || errno == EEXIST else { throw shown(header.path) }
+            _ = try open(name, in: folder, shownAs: header.path)
+            folderModes.append((path, mode))
+        } else {
+            file = try CopiedFile(name: name, mode: mode, size: header.size, folder: folder, shown: header.path)
+        }
+    }
+
+    /// Continues the file of the header before.
+    func write(_ content: Data) throws {
+        guard let file else { throw Failure(.server(.dataLoss), "the server sent content without a file") }
+        try file.write(content)
+    }
+
+    /// Ends the last file and gives the folders their modes.
+    func finish() throws -> CopyResult {
+        try endFile()
+        for (path, mode) in folderModes.reversed() {
+            let name = path.name.isEmpty ? self.name : path.name
+            let folder = try open(name, in: self.folder(of: path), shownAs: name)
+            guard fchmod(folder.number, mode) == 0 else { throw shown(name) }
+        }
+        return CopyResult(destination: destination, files: files, bytes: bytes, skipped: skipped)
+    }
+
+    private func endFile() throws {
+        guard let file else { return }
+        try file.publish()
+        files += 1
+        bytes += file.size
+        self.file = nil
+    }
+
+    private func folder(of path: CopyPath) throws -> Descriptor {
+        guard !path.name.isEmpty else { return parent }
+        return try ([name] + path.folders).reduce(parent) { folder, name in
+            try open(name, in: folder, shownAs: name)
+        }
+    }
+
+    private func open(_ name: String, in folder: Descriptor, shownAs shown: String) throws -> Descriptor {
+        let number = openat(folder.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        return try Descriptor(number, shown)
+    }
+
+    private func link(_ name: String, in folder: Descriptor, path: CopyPath, target: String) throws {
+        guard path.allows(target: target) else {
+            skipped.append("\(name) -> \(target)")
+            return
+        }
+        guard unlinkat(folder.number, name, 0) == 0 || errno == ENOENT else { throw shown(name) }
+        guard symlinkat(target, folder.number, name) == 0 else { throw shown(name) }
+    }
+
+    private func shown(_ path: String) -> Failure {
+        Failure(.local, "cannot write \(path.isEmpty ? destination : path): \(systemText(errno))")
+    }
+}
+
+/// A file that appears under its name when it is complete.
+private final class CopiedFile {
+    let size: UInt64
+    private let name: String
+    private let shown: String
+    private let temporary: String
+    private let folder: Descriptor
+    private let descriptor: Descriptor
+    private let mode: mode_t
+    private var written: UInt64 = 0
+    private var isPublished = false
+
+    init(name: String, mode: mode_t, size: UInt64, folder: Descriptor, shown: String) throws {
+        self.name = name
+        self.shown = shown.isEmpty ? name : shown
+        self.mode = mode
+        self.size = size
+        self.folder = folder
+        temporary = ".rnx-\(String(UInt64.random(in: .min ... .max), radix: 16))"
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        descriptor = try Descriptor(openat(folder.number, temporary, flags, 0o600), self.shown)
+    }
+
+    deinit {
+        if !isPublished { unlinkat(folder.number, temporary, 0) }
+    }
+
+    func write(_ content: Data) throws {
+        written += UInt64(content.count)
+        guard written <= size else {
+            throw Failure(.server(.dataLoss), "\(shown): the server sent more than \(size) bytes")
+        }
+        try content.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let count = Glibc.write(
+                    descriptor.number, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                if count < 0 && errno == EINTR { continue }
+                guard count >= 0 else { throw Failure(.local, "cannot write \(shown): \(systemText(errno))") }
+                rest = rest.dropFirst(count)
+            }
+        }
+    }
+
+    func publish() throws {
+        guard written == size else {
+            throw Failure(.server(.dataLoss), "\(shown): \(written) of \(size) bytes arrived")
+        }
+        guard fchmod(descriptor.number, mode) == 0,
+            renameat(folder.number, temporary, folder.number, name) == 0
+        else { throw Failure(.local, "cannot write \(shown): \(systemText(errno))") }
+        isPublished = true
+    }
+}
+
+/// A file descriptor that is closed with its owner.
+private final class Descriptor {
+    let number: Int32
+
+    /// Takes what `open` returned for `path`, and `errno` if that is negative.
+    init(_ number: Int32, _ path: String) throws {
+        guard number >= 0 else { throw Failure(.local, "cannot open \(path): \(systemText(errno))") }
+        self.number = number
+    }
+
+    deinit {
+        close(number)
+    }
+}
