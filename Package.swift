@@ -45,12 +45,15 @@ var targets: [Target] = [
 
     .target(name: "CLinux", path: "Sources/Engine/CLinux"),
     .target(
-        name: "Outbox", dependencies: ["CLinux"], path: "Sources/Engine/Outbox", swiftSettings: faults),
+        name: "Kernel", dependencies: ["CLinux"], path: "Sources/Engine/Kernel", swiftSettings: faults),
     .target(
-        name: "Sandbox", dependencies: ["CLinux"], path: "Sources/Engine/Sandbox", swiftSettings: faults),
+        name: "Outbox", dependencies: ["CLinux", "Kernel"], path: "Sources/Engine/Outbox", swiftSettings: faults),
+    .target(
+        name: "Sandbox", dependencies: ["CLinux", "Kernel"], path: "Sources/Engine/Sandbox",
+        swiftSettings: faults),
     .executableTarget(
         name: "joblet-shim",
-        dependencies: ["Sandbox", "Outbox", "CLinux"],
+        dependencies: ["Sandbox", "Outbox", "Kernel", "CLinux"],
         path: "Sources/Engine/Shim",
         swiftSettings: faults,
         linkerSettings: [.unsafeFlags(["-static-executable"])]),
@@ -62,8 +65,8 @@ var targets: [Target] = [
         providers: [.apt(["libssl-dev"])]),
     .target(
         name: "Engine",
-        dependencies: ["Storage", "Sandbox", "Outbox", "CLinux", "CSeccomp", "CCrypto", logging],
-        exclude: ["CLinux", "Sandbox", "Outbox", "Shim", "CSeccomp", "CCrypto"],
+        dependencies: ["Storage", "Sandbox", "Outbox", "Kernel", "CLinux", "CSeccomp", "CCrypto", logging],
+        exclude: ["CLinux", "Kernel", "Sandbox", "Outbox", "Shim", "CSeccomp", "CCrypto"],
         swiftSettings: faults),
 
     .target(name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport", swiftSettings: strict),
@@ -76,15 +79,16 @@ var targets: [Target] = [
         dependencies: ["Storage", "Backends", "StorageConformance", "TestSupport"],
         swiftSettings: strict),
     .testTarget(
-        name: "OutboxTests", dependencies: ["Outbox", "CLinux", "TestSupport"], swiftSettings: strict),
+        name: "OutboxTests", dependencies: ["Outbox", "Kernel", "CLinux", "TestSupport"], swiftSettings: strict),
     .testTarget(
         name: "SandboxTests",
-        dependencies: ["Sandbox", "Outbox", "CLinux", "TestSupport", "joblet-shim"],
+        dependencies: ["Sandbox", "Outbox", "Kernel", "CLinux", "TestSupport", "joblet-shim"],
         swiftSettings: strict),
     .testTarget(
         name: "EngineTests",
         dependencies: [
-            "Engine", "Sandbox", "Outbox", "Storage", "Backends", "CLinux", "TestSupport", "joblet-shim", logging,
+            "Engine", "Sandbox", "Outbox", "Kernel", "Storage", "Backends", "CLinux", "TestSupport", "joblet-shim",
+            logging,
         ],
         swiftSettings: strict),
 ]
