@@ -70,6 +70,16 @@ public struct FragmentRun: Sendable, Equatable {
         bytes.reserveCapacity(capacity)
     }
 
+    /// A run of fragments whose bytes are already one buffer.
+    ///
+    /// The fragments must follow each other from `start` on and their counts add up to `bytes.count`.
+    public init(start: UInt64, fragments: [Fragment], bytes: [UInt8]) {
+        self.start = start
+        self.fragments = fragments
+        self.bytes = bytes
+        end = start + UInt64(bytes.count)
+    }
+
     /// Whether the run holds neither bytes nor gaps.
     public var isEmpty: Bool { fragments.isEmpty }
 
