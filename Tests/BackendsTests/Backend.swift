@@ -1,0 +1,57 @@
+import Backends
+import Storage
+import StorageConformance
+import TestSupport
+import Testing
+
+/// A log store that the suite runs against.
+enum LogBackend: String, CaseIterable, CustomTestStringConvertible {
+    case memory
+    
+    var testDescription: String { rawValue }
+
+    /// Every backend, the reference first.
+    static let available = allCases
+
+    /// Those that outlive their process.
+    static let persistent = allCases.filter { $0 != .memory }
+
+    /// Calls `body` with an empty store.
+    func withFreshStore(_ body: (StoreUnderTest<any LogStore>) async throws -> Void) async throws {
+        switch self {
+        case .memory:
+            let store = MemoryLogStore()
+            try await body(StoreUnderTest(store: store) { store })
+        }
+    }
+}
+/// A job store that the suite runs against.
+enum JobBackend: String, CaseIterable, CustomTestStringConvertible {
+    case memory
+    
+    var testDescription: String { rawValue }
+
+    /// Every backend, the reference first.
+    static let available = allCases
+
+    /// Calls `body` with an empty store.
+    func withFreshStore(_ body: (StoreUnderTest<any JobStore>) async throws -> Void) async throws {
+        switch self {
+        case .memory:
+            let store = MemoryJobStore()
+            try await body(StoreUnderTest(store: store) { store })
+        }
+    }
+}
+@Suite struct LogStoreConformanceTests {
+    @Test(arguments: LogBackend.available, LogStoreBehaviour.all)
+    func conforms(_ backend: LogBackend, _ behaviour: LogStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+}
+@Suite struct JobStoreConformanceTests {
+    @Test(arguments: JobBackend.available, JobStoreBehaviour.all)
+    func conforms(_ backend: JobBackend, _ behaviour: JobStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+}
