@@ -29,7 +29,8 @@ public protocol LogStore: Sendable {
 
     /// Makes everything appended so far durable and returns the position up to which that holds, by job.
     ///
-    /// A job that the store does not know is left out of the answer. Costs a write a job, and seals what
+    /// A job that the store does not know, or could not sync, is left out of the answer: only positions
+    /// in it are durable. Throws where no job could be synced and one failed. Costs a write a job, and seals what
     /// a backend would otherwise gather into larger blocks: call it when a segment can be released, not
     /// after each run.
     func sync(_ jobs: [JobID]) async throws(StorageError) -> [JobID: UInt64]

@@ -1,13 +1,14 @@
 import Backends
 import Storage
 import StorageConformance
-import TestSupport
 import Testing
 
 /// A log store that the suite runs against.
 enum LogBackend: String, CaseIterable, CustomTestStringConvertible {
     case memory
-    
+    case localGzip = "local-gzip"
+    case localGzipPower = "local-gzip with power"
+
     var testDescription: String { rawValue }
 
     /// Every backend, the reference first.
@@ -22,13 +23,34 @@ enum LogBackend: String, CaseIterable, CustomTestStringConvertible {
         case .memory:
             let store = MemoryLogStore()
             try await body(StoreUnderTest(store: store) { store })
+        case .localGzip, .localGzipPower:
+            let durability = self == .localGzip ? Durability.process : .power
+            try await withScratchDirectory { path in
+                let open: @Sendable () throws -> any LogStore = {
+                    try LocalGzipLogStore(directory: "\(path)/logs", durability: durability)
+                }
+                try await body(StoreUnderTest(store: open()) { try open() })
+            }
         }
     }
 }
+
+@Suite struct LogStoreConformanceTests {
+    @Test(arguments: LogBackend.available, LogStoreBehaviour.all)
+    func conforms(_ backend: LogBackend, _ behaviour: LogStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+
+    @Test(arguments: LogBackend.persistent, LogStoreBehaviour.persistent)
+    func persists(_ backend: LogBackend, _ behaviour: LogStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+}
+
 /// A job store that the suite runs against.
 enum JobBackend: String, CaseIterable, CustomTestStringConvertible {
     case memory
-    
+
     var testDescription: String { rawValue }
 
     /// Every backend, the reference first.
@@ -43,12 +65,7 @@ enum JobBackend: String, CaseIterable, CustomTestStringConvertible {
         }
     }
 }
-@Suite struct LogStoreConformanceTests {
-    @Test(arguments: LogBackend.available, LogStoreBehaviour.all)
-    func conforms(_ backend: LogBackend, _ behaviour: LogStoreBehaviour) async throws {
-        try await backend.withFreshStore(behaviour.check)
-    }
-}
+
 @Suite struct JobStoreConformanceTests {
     @Test(arguments: JobBackend.available, JobStoreBehaviour.all)
     func conforms(_ backend: JobBackend, _ behaviour: JobStoreBehaviour) async throws {

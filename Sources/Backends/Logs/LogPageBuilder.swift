@@ -75,8 +75,9 @@ package struct LogPageBuilder {
 
     /// The page; `isLast` says that everything visible was offered.
     package consuming func page(isLast: Bool) -> LogPage {
-        LogPage(
-            fragments: fragments, bytes: bytes, next: max(place, cursor), isLast: isLast || reachedEnd)
+        // Blocks are passed over whole, and may reach behind the end.
+        let next = max(cursor, min(place, LogCursor(position: endPosition)))
+        return LogPage(fragments: fragments, bytes: bytes, next: next, isLast: isLast || reachedEnd)
     }
 
     private func admits(_ fragment: Fragment) -> Bool {
