@@ -50,11 +50,16 @@ enum LogBackend: String, CaseIterable, CustomTestStringConvertible {
 /// A job store that the suite runs against.
 enum JobBackend: String, CaseIterable, CustomTestStringConvertible {
     case memory
+    case sqlite
+    case sqlitePower = "sqlite with power"
 
     var testDescription: String { rawValue }
 
     /// Every backend, the reference first.
     static let available = allCases
+
+    /// Those that outlive their process.
+    static let persistent = allCases.filter { $0 != .memory }
 
     /// Calls `body` with an empty store.
     func withFreshStore(_ body: (StoreUnderTest<any JobStore>) async throws -> Void) async throws {
@@ -62,6 +67,14 @@ enum JobBackend: String, CaseIterable, CustomTestStringConvertible {
         case .memory:
             let store = MemoryJobStore()
             try await body(StoreUnderTest(store: store) { store })
+        case .sqlite, .sqlitePower:
+            let durability = self == .sqlite ? Durability.process : .power
+            try await withScratchDirectory { path in
+                let open: @Sendable () throws -> any JobStore = {
+                    try SQLiteJobStore(path: "\(path)/state/jobs.db", durability: durability)
+                }
+                try await body(StoreUnderTest(store: open()) { try open() })
+            }
         }
     }
 }
@@ -69,6 +82,11 @@ enum JobBackend: String, CaseIterable, CustomTestStringConvertible {
 @Suite struct JobStoreConformanceTests {
     @Test(arguments: JobBackend.available, JobStoreBehaviour.all)
     func conforms(_ backend: JobBackend, _ behaviour: JobStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+
+    @Test(arguments: JobBackend.persistent, JobStoreBehaviour.persistent)
+    func persists(_ backend: JobBackend, _ behaviour: JobStoreBehaviour) async throws {
         try await backend.withFreshStore(behaviour.check)
     }
 }
