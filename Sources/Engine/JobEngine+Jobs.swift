@@ -49,9 +49,9 @@ extension JobEngine {
             startToken: .random(in: 1...UInt64.max), idRange: range, bootID: DataDirectory.bootID())
         do throws(EngineError) {
             let entry = try await journal.append(.record(record))
-            let job = try admit(record, storedVersion: 0, isLogComplete: false)
+            // Before the job can have a second version: the stores get them in order.
             shipper?.enqueue(entry)
-            return job
+            return try admit(record, storedVersion: 0, isLogComplete: false)
         } catch {
             if let range { ranges.release(range) }
             throw error

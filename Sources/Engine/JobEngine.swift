@@ -64,7 +64,7 @@ public actor JobEngine {
         }
         watcher = try OutboxWatcher(root: configuration.outboxDirectory)
         ranges = IDRanges(first: configuration.firstID, count: configuration.idRanges)
-        planner = try JobEngine.planner(configuration, key: key, runDirectory: runDirectory)
+        planner = try JobEngine.planner(configuration, key: key, runDirectory: runDirectory, logger: logger)
     }
 
     private static func cgroupDriver(
@@ -116,6 +116,7 @@ public actor JobEngine {
         shipper?.close()
         for job in hot.values { job.shipping?.cancel() }
         for task in tasks { await task.value }
+        directory.release()
     }
 
     // MARK: Hot jobs
@@ -169,7 +170,10 @@ public actor JobEngine {
 
     private func didShip(_ entry: JournalEntry) {
         switch entry {
-        case .record(let record): hot[record.id]?.storedVersion = max(hot[record.id]?.storedVersion ?? 0, record.version)
+        case .record(let record):
+            guard var entry = hot[record.id] else { return }
+            entry.storedVersion = max(entry.storedVersion, record.version)
+            hot[record.id] = entry
         case .deleted(let id, _): hot[id] = nil
         }
         forgetIfCold(entry.job)

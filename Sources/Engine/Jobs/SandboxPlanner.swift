@@ -9,8 +9,8 @@ struct SandboxPlanner: Sendable {
     let key: SecretKey
     /// The compiled default seccomp profile.
     let seccomp: [UInt8]
-    /// The prepared `/etc`; nil to show none.
-    let etcDirectory: String?
+    /// The prepared `/etc`.
+    let etcDirectory: String
     /// Whether host files can appear with the job's ids.
     let mapsFileOwners: Bool
 
@@ -75,7 +75,7 @@ struct SandboxPlanner: Sendable {
                 plan.binds.append(.init(source: path, target: path))
             }
         }
-        if let etcDirectory { plan.binds.append(.init(source: etcDirectory, target: "/etc")) }
+        plan.binds.append(.init(source: etcDirectory, target: "/etc"))
     }
 
     private func makeWorkDirectory(of record: JobRecord) throws(EngineError) -> String {

@@ -37,13 +37,19 @@ struct LogShipper: Sendable {
     }
 
     private func ship() async throws(StorageError) -> Bool {
-        let end = try await store.end(of: job) ?? 0
         var isOpen = false
         var released: UInt32 = 0
         for await _ in watcher.changes(of: job) {
             if !isOpen {
+                var end = try await store.end(of: job) ?? 0
                 guard let base = try await cursor.open() else { continue }
-                guard base <= end else { throw .corrupt(place: "log of \(job): bytes \(end) to \(base) are missing") }
+                if base > end {
+                    // Released bytes were durable in the store once: it was damaged or replaced since.
+                    logger.error(
+                        "the store lost a part of a log", metadata: ["job": "\(job)", "bytes": "\(base - end)"])
+                    try await store.skip(to: base, of: job, time: SystemClock.now())
+                    end = base
+                }
                 guard try await cursor.seek(to: LogCursor(position: end)) else { continue }
                 isOpen = true
             }

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Kernel
 public import Storage
+import Synchronization
 
 /// The node's data directory: held by one daemon at a time, and the home of the node's identity.
 public final class DataDirectory: Sendable {
@@ -9,7 +10,7 @@ public final class DataDirectory: Sendable {
     public let path: String
     /// The node's id and the directory's own random id.
     public let identity: NodeIdentity
-    private let lock: FileDescriptor
+    private let lock: Mutex<FileDescriptor?>
 
     /// Takes the directory at `path`, making what is missing.
     ///
@@ -18,11 +19,12 @@ public final class DataDirectory: Sendable {
         self.path = path
         do throws(SystemCallError) {
             for name in ["", "/journal", "/staging", "/work"] { try Directory.create(path + name) }
-            lock = try FileDescriptor.open("\(path)/lock", flags: O_RDWR | O_CREAT)
-            if flock(lock.number, LOCK_EX | LOCK_NB) != 0 {
+            let file = try FileDescriptor.open("\(path)/lock", flags: O_RDWR | O_CREAT)
+            if flock(file.number, LOCK_EX | LOCK_NB) != 0 {
                 guard errno == EWOULDBLOCK else { throw .current("lock \(path)") }
                 throw SystemCallError("another joblet daemon holds \(path)", code: EWOULDBLOCK)
             }
+            lock = Mutex(file)
             let generated = try DataDirectory.text("\(path)/node.id") { UUID().uuidString.lowercased() }
             let incarnation = try DataDirectory.text("\(path)/incarnation") { UUID().uuidString.lowercased() }
             identity = NodeIdentity(id: nodeID.isEmpty ? generated : nodeID, incarnation: incarnation)
@@ -30,6 +32,11 @@ public final class DataDirectory: Sendable {
             throw error.code == EWOULDBLOCK
                 ? EngineError(.failedPrecondition, error.operation) : EngineError(.internal, "\(error)")
         }
+    }
+
+    /// Lets another daemon take the directory.
+    func release() {
+        lock.withLock { $0 = nil }
     }
 
     /// The id of the running boot.
