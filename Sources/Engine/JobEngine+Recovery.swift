@@ -7,14 +7,17 @@ extension JobEngine {
     func recover(fleet: ShimFleet, shipper: StateShipper) async throws(EngineError) {
         let recovered = await journal.takeRecovered()
         var newest: [JobID: JobRecord] = [:]
-        var deleted: Set<JobID> = []
+        let deleted = Set(recovered.filter(\.entry.isDeletion).map(\.entry.job))
         for item in recovered {
-            shipper.enqueue(item)
-            switch item.entry {
-            case .record(let record):
+            if case .record(let record) = item.entry {
+                // Stores refuse what is below a tombstone.
+                if deleted.contains(record.id) {
+                    await journal.shipped([item])
+                    continue
+                }
                 if newest[record.id].map({ $0.version < record.version }) ?? true { newest[record.id] = record }
-            case .deleted(let id, _): deleted.insert(id)
             }
+            shipper.enqueue(item)
         }
         let stored = try await storedLiveRecords()
         for record in stored where newest[record.id].map({ $0.version < record.version }) ?? true {

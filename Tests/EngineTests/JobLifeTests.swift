@@ -13,6 +13,7 @@ struct JobLifeTests {
             #expect(stdout == "hello\n")
             let end = try await engine.end(of: record.id)
             #expect(end.status == .failed)
+            #expect(end.reason == "")
             #expect(end.exitCode == 3)
             let stderr = try await engine.text(of: record.id, streams: [.stderr])
             #expect(stderr == "oops\n")
@@ -30,7 +31,7 @@ struct JobLifeTests {
         let harness = try EngineHarness()
         try await harness.withEngine { engine in
             let record = try await engine.run(JobRequest("sleep", "1000"))
-            #expect(record.status == .running)
+            #expect(record.status == .running, "\(record.reason)")
             let end = try await engine.stop(record.id)
             #expect(end.status == .stopped)
             #expect(end.exitCode == -1)

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <net/if.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -77,11 +77,15 @@ static int32_t unix_socket(const char *path, int32_t seqpacket, struct sockaddr_
 
 int32_t joblet_unix_listen(const char *path, int32_t seqpacket) {
     struct sockaddr_un address;
-    int fd = unix_socket(path, seqpacket, &address);
+    char beside[sizeof address.sun_path];
+    if ((size_t)snprintf(beside, sizeof beside, "%s.new", path) >= sizeof beside) return -ENAMETOOLONG;
+    int fd = unix_socket(beside, seqpacket, &address);
     if (fd < 0) return fd;
-    // The mode is set on the socket before bind(2), so that the file never has a wider one.
+    unlink(beside);
+    // The mode is set on the socket before bind(2), so that the file never has a wider one; the name
+    // appears only once connections are taken.
     if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        chmod(path, 0600) < 0 || listen(fd, 64) < 0) {
+        chmod(beside, 0600) < 0 || listen(fd, 64) < 0 || rename(beside, path) < 0) {
         int error = -errno;
         close(fd);
         return error;

@@ -25,6 +25,11 @@ public enum JournalEntry: Sendable, Hashable, Codable {
         }
     }
 
+    /// Whether the job was deleted.
+    var isDeletion: Bool {
+        if case .deleted = self { true } else { false }
+    }
+
     /// The entry as it lies in the journal: length (32 bits), CRC-32C of what follows, JSON.
     func encoded() throws(EngineError) -> [UInt8] {
         let body: [UInt8]
