@@ -116,23 +116,25 @@ if !coreOnly {
             path: "Sources/Server/API",
             exclude: ["Protos"],
             swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")]),
+        // Not "Security", the name of an Apple framework: packages that use that one where it can be imported would
+        // find ours, and break when they are built after it.
         .target(
-            name: "Security",
+            name: "JobletSecurity",
             dependencies: [
                 grpcTransport,
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "_CryptoExtras", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
             ],
             path: "Sources/Server/Security",
             swiftSettings: strict),
         .target(
             name: "Server",
             dependencies: [
-                "Engine", "Storage", "JobletAPI", "Security", logging, grpcCore, grpcTransport,
+                "Engine", "Storage", "JobletAPI", "JobletSecurity", logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -145,7 +147,7 @@ if !coreOnly {
         .executableTarget(
             name: "joblet",
             dependencies: [
-                "Server", "Backends", "Engine", "Storage", "Security", argumentParser, logging,
+                "Server", "Backends", "Engine", "Storage", "JobletSecurity", argumentParser, logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Server/Main/joblet",
@@ -153,7 +155,7 @@ if !coreOnly {
         .executableTarget(
             name: "rnx",
             dependencies: [
-                "JobletAPI", "Security", argumentParser, grpcCore, grpcTransport,
+                "JobletAPI", "JobletSecurity", argumentParser, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -162,14 +164,18 @@ if !coreOnly {
         .testTarget(
             name: "SecurityTests",
             dependencies: [
-                "Security", "TestSupport",
+                "JobletSecurity", "JobletAPI", grpcCore, grpcTransport,
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "JobletAPI", "Security", "Engine", "Storage", "Backends", "TestSupport", "joblet",
+                "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport", "joblet",
                 logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
