@@ -45,12 +45,15 @@ var targets: [Target] = [
 
     .target(name: "CLinux", path: "Sources/Engine/CLinux"),
     .target(
-        name: "Outbox", dependencies: ["CLinux"], path: "Sources/Engine/Outbox", swiftSettings: faults),
+        name: "Kernel", dependencies: ["CLinux"], path: "Sources/Engine/Kernel", swiftSettings: faults),
     .target(
-        name: "Sandbox", dependencies: ["CLinux"], path: "Sources/Engine/Sandbox", swiftSettings: faults),
+        name: "Outbox", dependencies: ["CLinux", "Kernel"], path: "Sources/Engine/Outbox", swiftSettings: faults),
+    .target(
+        name: "Sandbox", dependencies: ["CLinux", "Kernel"], path: "Sources/Engine/Sandbox",
+        swiftSettings: faults),
     .executableTarget(
         name: "joblet-shim",
-        dependencies: ["Sandbox", "Outbox", "CLinux"],
+        dependencies: ["Sandbox", "Outbox", "Kernel", "CLinux"],
         path: "Sources/Engine/Shim",
         swiftSettings: faults,
         linkerSettings: [.unsafeFlags(["-static-executable"])]),
@@ -62,8 +65,8 @@ var targets: [Target] = [
         providers: [.apt(["libssl-dev"])]),
     .target(
         name: "Engine",
-        dependencies: ["Storage", "Sandbox", "Outbox", "CLinux", "CSeccomp", "CCrypto", logging],
-        exclude: ["CLinux", "Sandbox", "Outbox", "Shim", "CSeccomp", "CCrypto"],
+        dependencies: ["Storage", "Sandbox", "Outbox", "Kernel", "CLinux", "CSeccomp", "CCrypto", logging],
+        exclude: ["CLinux", "Kernel", "Sandbox", "Outbox", "Shim", "CSeccomp", "CCrypto"],
         swiftSettings: faults),
 
     .target(name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport", swiftSettings: strict),
@@ -76,15 +79,18 @@ var targets: [Target] = [
         dependencies: ["Storage", "Backends", "StorageConformance", "TestSupport"],
         swiftSettings: strict),
     .testTarget(
-        name: "OutboxTests", dependencies: ["Outbox", "CLinux", "TestSupport"], swiftSettings: strict),
+        name: "OutboxTests", dependencies: ["Outbox", "Kernel", "CLinux", "TestSupport"], swiftSettings: strict),
+    // The tests run joblet-shim but do not depend on it: its static linking would become theirs. A build of
+    // the tests builds every program.
     .testTarget(
         name: "SandboxTests",
-        dependencies: ["Sandbox", "Outbox", "CLinux", "TestSupport", "joblet-shim"],
+        dependencies: ["Sandbox", "Outbox", "Kernel", "CLinux", "TestSupport"],
         swiftSettings: strict),
     .testTarget(
         name: "EngineTests",
         dependencies: [
-            "Engine", "Sandbox", "Outbox", "Storage", "Backends", "CLinux", "TestSupport", "joblet-shim", logging,
+            "Engine", "Sandbox", "Outbox", "Kernel", "Storage", "Backends", "CLinux", "TestSupport",
+            logging,
         ],
         swiftSettings: strict),
 ]
@@ -170,12 +176,12 @@ if !coreOnly {
             name: "ServerTests",
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport", "joblet",
-                "joblet-shim", logging, grpcCore, grpcTransport,
+                logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "RnxTests", dependencies: ["rnx", "joblet", "joblet-shim", "TestSupport"], swiftSettings: strict),
+            name: "RnxTests", dependencies: ["rnx", "joblet", "TestSupport"], swiftSettings: strict),
     ]
     dependencies += [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

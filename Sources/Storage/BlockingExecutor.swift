@@ -14,6 +14,9 @@ public final class BlockingExecutor: Sendable {
         threads = (0..<Swift.max(1, count)).map { _ in BlockingThread() }
     }
 
+    /// The number of threads.
+    public var count: Int { threads.count }
+
     /// The thread whose turn it is, for an actor to keep as its executor.
     public func thread() -> BlockingThread {
         let (_, turn) = next.add(1, ordering: .relaxed)

@@ -70,6 +70,16 @@ public struct FragmentRun: Sendable, Equatable {
         bytes.reserveCapacity(capacity)
     }
 
+    /// A run of fragments whose bytes are already one buffer.
+    ///
+    /// The fragments must follow each other from `start` on and their counts add up to `bytes.count`.
+    public init(start: UInt64, fragments: [Fragment], bytes: [UInt8]) {
+        self.start = start
+        self.fragments = fragments
+        self.bytes = bytes
+        end = start + UInt64(bytes.count)
+    }
+
     /// Whether the run holds neither bytes nor gaps.
     public var isEmpty: Bool { fragments.isEmpty }
 
@@ -81,15 +91,11 @@ public struct FragmentRun: Sendable, Equatable {
         fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         guard count > 0 else { return }
-        let offset = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: count))
-        do throws(Failure) {
-            try bytes.withUnsafeMutableBufferPointer { (buffer) throws(Failure) in
-                try fill(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[offset...])))
+        try bytes.append(addingCapacity: count) { (span) throws(Failure) in
+            try span.withUnsafeMutableBufferPointer { (buffer, initialized) throws(Failure) in
+                try fill(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[..<count])))
+                initialized = count
             }
-        } catch {
-            bytes.removeLast(count)
-            throw error
         }
         if let last = fragments.last, last.stream == stream, last.time == time, last.count > 0 {
             fragments[fragments.count - 1].content = .bytes(count: last.count + count)
@@ -124,8 +130,8 @@ public struct FragmentRun: Sendable, Equatable {
 
     /// The part of the run from `position` on: what a store that already holds the rest still needs.
     ///
-    /// Gaps at or after `position` stay; a gap exactly at `position` is kept, because a store dedupes
-    /// it by `LogCursor`.
+    /// Gaps at or after `position` stay, those exactly at `position` included: whether the store has
+    /// them does not follow from a position.
     public func dropping(before position: UInt64) -> FragmentRun {
         guard position > start else { return self }
         var rest = FragmentRun(start: Swift.min(position, end))

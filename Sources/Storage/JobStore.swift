@@ -1,13 +1,17 @@
 /// Keeps job records.
 ///
+/// - Of each job the store holds the highest version that it was given, in whatever order they came:
+///   a record, or the tombstone that a delete left. At equal versions the tombstone wins.
 /// - `put` is idempotent by version: a version that the store has, or an older one, is ignored.
-/// - A delete is a version too: records below a tombstone are refused for good.
-/// - Different nodes may share a store; a node only ever writes its own records.
+/// - A delete is a version too: records at or below a tombstone are refused for good, a delete below
+///   the record that is there changes nothing.
+/// - Different nodes may share a store; a node only ever writes its own records. The incarnation of the
+///   first record of a node is that node's for good: another one is refused, records or not.
 public protocol JobStore: Sendable {
     /// Makes records visible to readers; of several versions of one job the highest stays.
     ///
-    /// Throws `refused` where a record is below its job's tombstone or belongs to another incarnation
-    /// of the same node; the records before it in the array are stored.
+    /// Throws `refused` where a record is not above its job's tombstone or belongs to another
+    /// incarnation of the same node; the records before it in the array are stored, those behind it not.
     func put(_ records: [JobRecord]) async throws(StorageError)
 
     /// Makes everything put or deleted so far durable.
@@ -19,7 +23,7 @@ public protocol JobStore: Sendable {
     /// The ids that begin with `prefix`, ascending, at most `limit`.
     func ids(prefix: JobIDPrefix, limit: Int) async throws(StorageError) -> [JobID]
 
-    /// A page of the records that match `query`, in order of creation time and id.
+    /// A page of the records that match `query`, in order of creation time and id, at most `limit`.
     func list(_ query: JobQuery, after cursor: JobCursor?, limit: Int) async throws(StorageError) -> JobPage
 
     /// Replaces a job's record by a tombstone of that version; no error where there is none.

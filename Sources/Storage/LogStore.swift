@@ -3,24 +3,41 @@
 /// Every backend passes the one conformance suite; its behaviours are this contract:
 ///
 /// - One job's runs arrive in order from one writer; different jobs are written concurrently.
-/// - `append` is idempotent by position: bytes below the store's end are ignored, a run that begins
-///   behind the end throws `gap(expected:)` and changes nothing.
+/// - `append` is idempotent by position: bytes and gap notes below the store's end are ignored, a run
+///   that begins behind the end throws `gap(expected:)` and changes nothing. A gap note exactly at the
+///   end is ignored where an equal one (stream, time, bytes) is there already.
 /// - What `append` returned from is visible to every later `read`; only what `sync` reported survives
-///   a power cut, and only that may be deleted by the writer.
+///   the death of the store's process (or of the host, where the store was made for that), and only
+///   that may be deleted by the writer. After such a death the end may lie further back than before:
+///   the next run is answered by `gap(expected:)`, and the writer goes on from there.
+/// - Where the writer no longer has the bytes that the store expects, it says so by `skip`.
 /// - Reads see a prefix of what was appended, in one order of positions, both streams merged.
+///   Neighbouring bytes of one stream and one time may come back as one fragment or as several.
 public protocol LogStore: Sendable {
     /// Makes a run of a job's fragments visible to readers.
     ///
-    /// Throws `gap(expected:)` where the run begins behind the store's end, `refused` once the job was
-    /// deleted, `unavailable` or `quota` where nothing was stored and the same call may succeed later.
+    /// An empty run does nothing. Throws `gap(expected:)` where the run begins behind the store's end,
+    /// `refused` once the job was deleted, `unavailable` or `quota` where the run or its later part was
+    /// not stored and the same call may succeed later.
     func append(_ run: FragmentRun, to job: JobID) async throws(StorageError)
+
+    /// Gives up the bytes between the store's end and `position`: runs go on from there.
+    ///
+    /// Readers find a gap note of the lost bytes at `position`, in `stdout`. Nothing happens where the
+    /// end is at or past `position`; a job without a log gets one. Throws as `append` does.
+    func skip(to position: UInt64, of job: JobID, time: Int64) async throws(StorageError)
 
     /// Makes everything appended so far durable and returns the position up to which that holds, by job.
     ///
-    /// A job that the store does not know is left out of the answer.
+    /// A job that the store does not know, or could not sync, is left out of the answer: only positions
+    /// in it are durable. Throws where no job could be synced and one failed. Costs a write a job, and seals what
+    /// a backend would otherwise gather into larger blocks: call it when a segment can be released, not
+    /// after each run.
     func sync(_ jobs: [JobID]) async throws(StorageError) -> [JobID: UInt64]
 
-    /// Notes that no more output of the job will come, so that its files can be closed.
+    /// Notes that no more output of the job will come, so that what was gathered is written and freed.
+    ///
+    /// Not a promise: a run that comes after all is appended as ever. Nothing for a job that is not known.
     func finish(_ job: JobID) async throws(StorageError)
 
     /// The position after the last byte that is visible to readers; nil where the job is not known.
@@ -28,23 +45,29 @@ public protocol LogStore: Sendable {
 
     /// The next page of a job's fragments that match `query`, after `cursor`.
     ///
-    /// A page holds at most `maxBytes` bytes, yet at least one fragment or part of one. Pages are
-    /// stateless: nothing stays open between two calls. Throws `notFound` for a job that has no log.
+    /// A page holds at most `maxBytes` bytes (at least one) and `LogPage.maximumFragments` fragments; a
+    /// page that is not the last holds at least one fragment or part of one. Pages are stateless:
+    /// nothing stays open between two calls. Throws `notFound` for a job that has no log, `corrupt` at
+    /// damage (once the page before it was read), `cancelled` in a cancelled task.
     func read(
         _ query: LogQuery, after cursor: LogCursor, maxBytes: Int
     ) async throws(StorageError) -> LogPage
 
-    /// A cursor at or before the beginning of the last `lines` lines of the query's streams, found
-    /// without reading the whole log where the backend has an index.
+    /// A cursor at or before the beginning of the last `lines` lines that match `query`, found without
+    /// reading the whole log where the backend has an index; behind everything for no lines.
+    ///
+    /// Lines are counted in each stream for itself; one without its newline at the end counts too.
+    /// Throws `notFound` for a job that has no log.
     func cursor(forLast lines: Int, of query: LogQuery) async throws(StorageError) -> LogCursor
 
-    /// Removes everything of a job; no error where there is nothing. Later appends are refused.
+    /// Removes everything of a job; no error where there is nothing. Later appends are refused either
+    /// way, also after the store was opened again.
     func delete(_ job: JobID) async throws(StorageError)
 
-    /// The jobs that have a log, in no order, from after `job` on, at most `limit`.
+    /// The jobs that have a log, ascending, from after `job` on, at most `limit`.
     func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID]
 
-    /// What the store holds of one job.
+    /// What the store holds of one job; throws `notFound` for a job that has no log.
     func statistics(of job: JobID) async throws(StorageError) -> LogStatistics
 }
 
@@ -58,7 +81,7 @@ public struct LogQuery: Sendable, Hashable {
     public var since: Int64?
     /// The last time that is wanted, inclusive; nil for the end.
     public var until: Int64?
-    /// Where to stop: only bytes below this position; nil for the end.
+    /// Where to stop: only bytes and gap notes at positions below this one; nil for the end.
     public var endPosition: UInt64?
 
     /// Everything of `job`, narrowed by the other arguments.
@@ -104,11 +127,14 @@ public struct LogCursor: Sendable, Hashable, Comparable {
 
 /// A page of a job's log.
 public struct LogPage: Sendable, Equatable {
+    /// The most fragments that a page holds: bounds a page of gap notes, which take no bytes.
+    public static let maximumFragments = 65_536
+
     /// The fragments that matched, by position; filtered ones are left out, so positions may jump.
     public var fragments: [Fragment]
     /// The bytes of the fragments, in their order.
     public var bytes: [UInt8]
-    /// Where the next page begins.
+    /// Where the next page begins; for the last page where reading goes on once more was appended.
     public var next: LogCursor
     /// Whether everything that is visible and asked for was read.
     public var isLast: Bool
@@ -135,13 +161,13 @@ public struct LogPage: Sendable, Equatable {
 
 /// What a store holds of one job's log.
 public struct LogStatistics: Sendable, Hashable {
-    /// Bytes the job wrote.
+    /// Bytes of output that the store holds.
     public var bytes: UInt64
     /// Newline characters among them.
     public var lines: UInt64
-    /// Bytes the store uses for them, index included.
+    /// Bytes the store uses for them, index included; not those that still wait to be written.
     public var storedBytes: UInt64
-    /// The time of the first and of the last fragment, nanoseconds since 1970; nil for an empty log.
+    /// The earliest and the latest time of a fragment, nanoseconds since 1970; nil for an empty log.
     public var times: ClosedRange<Int64>?
 
     /// Statistics with the given values.

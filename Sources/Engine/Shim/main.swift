@@ -1,1 +1,32 @@
-print("")
+import CLinux
+import Glibc
+import Kernel
+import Sandbox
+
+// The program has three faces: the shim itself, its pump, and the init of `--init` jobs.
+let arguments = CommandLine.arguments
+if arguments.first == InitProcess.name {
+    InitProcess.run(Array(arguments.dropFirst()))
+}
+_ = joblet_prctl(JOBLET_PR_SET_DUMPABLE, 0, 0)
+signal(SIGPIPE, SIG_IGN)
+do {
+    switch arguments.count > 1 ? arguments[1] : "" {
+    case "serve" where arguments.count == 3:
+        try Shim(directory: arguments[2]).run()
+    case "pump" where arguments.count == 2:
+        try PumpProcess(control: FileDescriptor(owning: PumpProcess.controlDescriptor)).run()
+    default:
+        report("usage: joblet-shim serve DIRECTORY")
+        exit(2)
+    }
+} catch {
+    report("\(error)")
+    exit(1)
+}
+
+/// Writes a line about the program itself to standard error.
+func report(_ message: String) {
+    let line = "joblet-shim[\(getpid())]: \(message)\n"
+    _ = line.withCString { write(2, $0, strlen($0)) }
+}

@@ -1,1 +1,44 @@
+// gzip over ISA-L where its header is installed, else over zlib. C because both libraries describe
+// their streams by macros and structures of several hundred kilobytes that Swift should not copy.
+
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Buffers of one compressor and one decompressor; for one thread at a time.
+typedef struct joblet_gzip joblet_gzip;
+
+/// The input is not one whole gzip member, or its checksum does not match.
+#define JOBLET_GZIP_DAMAGED (-1)
+/// The output does not fit.
+#define JOBLET_GZIP_NO_ROOM (-2)
+/// Memory is exhausted.
+#define JOBLET_GZIP_NO_MEMORY (-3)
+
+/// "isal" or "zlib": the library that compresses.
+const char *_Nonnull joblet_gzip_library(void);
+
+/// Makes a context; its buffers are allocated by the first call that needs them. NULL without memory.
+joblet_gzip *_Nullable joblet_gzip_create(void);
+
+/// Frees a context.
+void joblet_gzip_destroy(joblet_gzip *_Nonnull context);
+
+/// An output size that is enough for one member of `length` bytes.
+size_t joblet_gzip_bound(size_t length);
+
+/// Compresses `length` bytes into one member; returns its length or a negative code from above.
+int64_t joblet_gzip_compress(
+    joblet_gzip *_Nonnull context, const void *_Nullable source, size_t length,
+    void *_Nonnull target, size_t capacity);
+
+/// Inflates exactly one member that fills `length` bytes; returns the length of the text or a negative
+/// code from above. The member's CRC-32 and length are checked.
+int64_t joblet_gzip_inflate(
+    joblet_gzip *_Nonnull context, const void *_Nonnull source, size_t length,
+    void *_Nonnull target, size_t capacity);
+
+/// The CRC-32 of gzip (polynomial 0xEDB88320, reflected) over `length` bytes; `crc` is 0 to begin, or
+/// the value of the bytes before.
+uint32_t joblet_crc32(uint32_t crc, const void *_Nullable bytes, size_t length);

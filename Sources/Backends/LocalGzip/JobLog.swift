@@ -1,0 +1,225 @@
+import Storage
+
+/// One job's log: the committed blocks in its files and the open tail in memory.
+///
+/// Belongs to one shard and runs on its thread. No file stays open between two calls: each opens what
+/// it needs, so that any number of logs costs no descriptors, and a directory that was deleted by hand
+/// is noticed rather than written to unseen.
+final class JobLog {
+    /// The most bytes and fragments of a block.
+    static let blockBytes = 1 << 20
+    static let blockFragments = 1 << 15
+
+    let job: JobID
+    let files: LogFiles
+    let durability: Durability
+    let codec: BlockCodec
+
+    var index = LogIndex()
+    /// The records of blocks whose members are written but may not be named on disk yet.
+    var pending: [UInt8] = []
+    /// What was appended behind the last block.
+    var tail = LogBlock(at: .start)
+
+    /// The index file as it was read or last written; nil while there is none.
+    private var identity: File.Identity?
+    /// Whether the files are there, with a whole header in the index.
+    private var hasFiles = false
+    /// Whether what a crash left behind the last commit is cut.
+    private var isRepaired = false
+    /// The gap notes at the end: what a repeated run may bring again.
+    private var notesAtEnd: [Fragment] = []
+    /// Streams whose files hold what is not durable, and whether the directory does.
+    private var unsynced: Set<LogStream> = []
+    private var isIndexUnsynced = false
+    private var isDirectoryUnsynced = false
+
+    init(job: JobID, files: LogFiles, durability: Durability, codec: BlockCodec) {
+        self.job = job
+        self.files = files
+        self.durability = durability
+        self.codec = codec
+    }
+
+    /// Whether the job has a log at all.
+    var exists: Bool { !index.blocks.isEmpty || !tail.isEmpty || index.damageAtEnd != nil }
+
+    /// Whether nothing would be lost by forgetting this value.
+    var isClean: Bool { tail.isEmpty && pending.isEmpty && unsynced.isEmpty && !isIndexUnsynced }
+
+    /// The position after the last byte.
+    var end: UInt64 { tail.end.position }
+
+    /// Reads the index where it is not the one that is known: at first, and after it was deleted or
+    /// replaced by hand, which also ends what is in memory.
+    func refresh() throws(StorageError) {
+        let found = try File.identity(of: files.index)
+        guard found != identity else { return }
+        let index = try files.loadIndex(of: job)
+        self.index = index ?? LogIndex()
+        hasFiles = index != nil
+        identity = found
+        isRepaired = false
+        pending = []
+        tail = LogBlock(at: self.index.end)
+        notesAtEnd = []
+        unsynced = []
+        isIndexUnsynced = false
+        codec.forget(job)
+    }
+
+    /// Appends what is new of a run.
+    func append(_ run: FragmentRun) throws(StorageError) {
+        try repair()
+        let news = try run.unknown(toLogEndingAt: end, notes: notesAtEnd)
+        try news.bytes.withUnsafeBufferPointer { (buffer) throws(StorageError) in
+            let bytes = UnsafeRawBufferPointer(buffer)
+            var offset = 0
+            for fragment in news.fragments {
+                try append(fragment, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + fragment.count]))
+                offset += fragment.count
+            }
+        }
+    }
+
+    /// Goes on at `position`, with a note of the bytes before it that are lost.
+    func skip(to position: UInt64, time: Int64) throws(StorageError) {
+        try repair()
+        guard position > end else { return }
+        let lost = position - end
+        try seal()
+        tail = LogBlock(at: LogCursor(position: position))
+        notesAtEnd = []
+        let note = Fragment(stream: .stdout, position: position, time: time, content: .dropped(bytes: lost))
+        try append(note, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// Writes what is in memory and makes it as durable as the store promises; returns the position up
+    /// to which that holds.
+    func sync() throws(StorageError) -> UInt64 {
+        try seal()
+        if durability == .power {
+            for stream in unsynced { try files.synchronize(files.data(of: stream)) }
+            unsynced = []
+        }
+        try writePending()
+        if durability == .power {
+            if isIndexUnsynced { try files.synchronize(files.index) }
+            if isDirectoryUnsynced { try files.synchronizeDirectories() }
+        }
+        isIndexUnsynced = false
+        isDirectoryUnsynced = false
+        return end
+    }
+
+    private func append(_ fragment: Fragment, _ source: UnsafeRawBufferPointer) throws(StorageError) {
+        if case .dropped = fragment.content {
+            if tail.fragments.count >= Self.blockFragments { try seal() }
+            tail.add(note: fragment)
+            notesAtEnd.append(fragment)
+            return
+        }
+        var rest = source[...]
+        while !rest.isEmpty {
+            // Sealed before the bytes come rather than after: where that fails, they were not stored.
+            if tail.byteCount >= Self.blockBytes || tail.fragments.count >= Self.blockFragments { try seal() }
+            let part = rest.prefix(Self.blockBytes - tail.byteCount)
+            tail.add(UnsafeRawBufferPointer(rebasing: part), stream: fragment.stream, time: fragment.time)
+            rest = rest.dropFirst(part.count)
+        }
+        notesAtEnd.removeAll(keepingCapacity: true)
+    }
+
+    /// Writes the tail as a block: first the members, then, behind them, the record that commits both.
+    ///
+    /// With `power` the record waits for `sync`, which makes the members durable before it.
+    func seal() throws(StorageError) {
+        guard let times = tail.times else { return }
+        try createFiles()
+        let isFull = tail.byteCount >= Self.blockBytes
+        let stdout = try writeMember(.stdout)
+        let stderr = try writeMember(.stderr)
+        let table = FragmentTable.encode(tail.fragments, earliest: times.lowerBound)
+        var header = BlockHeader(
+            start: tail.start, end: tail.end, times: times, fragments: UInt32(tail.fragments.count),
+            hasStdout: tail.fragments.contains { $0.stream == .stdout },
+            hasStderr: tail.fragments.contains { $0.stream == .stderr }, stdout: stdout, stderr: stderr)
+        header.tableLength = UInt32(table.count)
+        header.tableCRC = table.withUnsafeBytes { crc32($0) }
+        index.blocks.append(LogIndex.Block(header: header, offset: index.length))
+        index.length += header.recordLength
+        pending += header.encoded()
+        pending += table
+        tail.restart(keepsBuffers: isFull)
+        if durability == .process { try writePending() }
+    }
+
+    private func writeMember(_ stream: LogStream) throws(StorageError) -> BlockHeader.Member {
+        let bytes = tail.bytes(of: stream)
+        var member = BlockHeader.Member(offset: index.fileLength(of: stream))
+        guard !bytes.isEmpty else { return member }
+        codec.compress(bytes)
+        member.compressed = UInt32(codec.member.count)
+        member.length = UInt32(bytes.count)
+        member.lines = UInt32(newlines(in: bytes))
+        member.crc = codec.member.withUnsafeBytes { crc32($0) }
+        try files.write(codec.member, to: files.data(of: stream), at: member.offset)
+        unsynced.insert(stream)
+        return member
+    }
+
+    private func writePending() throws(StorageError) {
+        guard !pending.isEmpty else { return }
+        do throws(StorageError) {
+            identity = try files.write(pending, to: files.index, at: index.length - UInt64(pending.count))
+        } catch {
+            // A part may be written: the next attempt begins at the same offset.
+            identity = try File.identity(of: files.index)
+            throw error
+        }
+        pending = []
+        isIndexUnsynced = true
+    }
+
+    private func createFiles() throws(StorageError) {
+        guard !hasFiles else { return }
+        identity = try files.create(for: job)
+        hasFiles = true
+        isDirectoryUnsynced = true
+        unsynced = Set(LogStream.allCases)
+        isIndexUnsynced = true
+    }
+
+    /// Before the first append: cuts what follows the last commit whose members are whole.
+    private func repair() throws(StorageError) {
+        guard !isRepaired else { return }
+        if hasFiles { try cutTornEnd() }
+        isRepaired = true
+    }
+
+    private func cutTornEnd() throws(StorageError) {
+        let lengths = (try files.length(of: .stdout), try files.length(of: .stderr))
+        while let last = index.blocks.last,
+            last.header.stdout.end > lengths.0 || last.header.stderr.end > lengths.1 {
+            index.blocks.removeLast()
+            index.length = last.offset
+        }
+        index.damageAtEnd = nil
+        for stream in LogStream.allCases {
+            try files.cut(files.data(of: stream), to: index.fileLength(of: stream))
+        }
+        identity = try files.cut(files.index, to: index.length)
+        tail = LogBlock(at: index.end)
+        notesAtEnd = try loadNotesAtEnd()
+        codec.forget(job)
+    }
+
+    private func loadNotesAtEnd() throws(StorageError) -> [Fragment] {
+        var notes: [Fragment] = []
+        for block in index.blocks.reversed() where notes.count < index.end.gaps {
+            let fragments = try fragments(of: block)
+            notes.insert(contentsOf: fragments.suffix(index.end.gaps - notes.count), at: 0)
+        }
+        return notes
+    }
+}

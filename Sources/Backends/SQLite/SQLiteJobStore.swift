@@ -1,0 +1,102 @@
+public import Storage
+
+import Foundation
+import GRDB
+
+/// Keeps job records in one SQLite database in WAL mode: a row a job, with indexes for every query.
+///
+/// The schema is described in docs/storage.md. A `put` is one transaction, however many records it
+/// holds; readers see the state before or after it and wait for no writer.
+public final class SQLiteJobStore: JobStore {
+    private let database: DatabasePool
+
+    /// Opens the database at `path`, made with mode 0600 in a directory with mode 0700 where missing.
+    ///
+    /// With `power` every commit is synced to the disk, with `process` only checkpoints are.
+    public init(path: String, durability: Durability = .process) throws(StorageError) {
+        let directory = Directory.parent(of: path)
+        try Directory.create(directory)
+        // SQLite gives its -wal and -shm files the mode of the database.
+        if try File.open(path, O_RDWR | O_CREAT) == nil {
+            throw .unavailable(reason: "\(path) cannot be made")
+        }
+        do {
+            database = try DatabasePool(path: path, configuration: Self.configuration)
+            // The pool asks for NORMAL when it turns the journal to WAL.
+            if durability == .power {
+                try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            }
+            try JobSchema.migrator.migrate(database)
+        } catch {
+            throw StorageError(sqlite: error, path: path)
+        }
+        if durability == .power { try Directory.synchronize(directory) }
+    }
+
+    public func put(_ records: [JobRecord]) async throws(StorageError) {
+        guard !records.isEmpty else { return }
+        // A refusal ends the loop but not the transaction: the records before it are stored.
+        let refusal = try await write { db -> StorageError? in
+            for record in records {
+                if let refusal = try db.put(record) { return refusal }
+            }
+            return nil
+        }
+        if let refusal { throw refusal }
+    }
+
+    /// Every commit is as durable already as the store promises.
+    public func sync() async throws(StorageError) {}
+
+    public func get(_ id: JobID) async throws(StorageError) -> JobRecord {
+        let record = try await read { db in try db.record(id) }
+        guard let record else { throw .notFound }
+        return record
+    }
+
+    public func ids(prefix: JobIDPrefix, limit: Int) async throws(StorageError) -> [JobID] {
+        try await read { db in try db.ids(prefix: prefix, limit: limit) }
+    }
+
+    public func list(
+        _ query: JobQuery, after cursor: JobCursor?, limit: Int
+    ) async throws(StorageError) -> JobPage {
+        try await read { db in try db.page(query, after: cursor, limit: max(1, limit)) }
+    }
+
+    public func delete(_ id: JobID, version: UInt64) async throws(StorageError) {
+        try await write { db in try db.bury(id, version: version) }
+    }
+
+    private static var configuration: Configuration {
+        var configuration = Configuration()
+        configuration.label = "joblet.jobs"
+        configuration.busyMode = .timeout(5)
+        configuration.maximumReaderCount = 2
+        configuration.prepareDatabase { db in
+            // Pages of a connection's cache, in KiB: rows are read once.
+            try db.execute(sql: "PRAGMA cache_size = -512")
+        }
+        return configuration
+    }
+
+    private func read<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async throws(StorageError) -> Value {
+        do {
+            return try await database.read(body)
+        } catch {
+            throw StorageError(sqlite: error, path: database.path)
+        }
+    }
+
+    private func write<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async throws(StorageError) -> Value {
+        do {
+            return try await database.write(body)
+        } catch {
+            throw StorageError(sqlite: error, path: database.path)
+        }
+    }
+}

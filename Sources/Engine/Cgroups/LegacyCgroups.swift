@@ -1,0 +1,91 @@
+import Glibc
+import Kernel
+import Sandbox
+import Storage
+
+/// Hybrid and v1 hosts: one group a job in each controller's hierarchy, below the daemon's own.
+struct LegacyCgroups: CgroupDriver {
+    private let roots: [String: String]
+    private let name: String
+
+    /// Groups called `joblet-<name>` in every hierarchy of `host`.
+    init(host: CgroupHost, name: String) throws(SystemCallError) {
+        self.name = "joblet-\(name)"
+        var roots: [String: String] = [:]
+        for controller in ["pids", "memory", "cpu"] {
+            guard let mount = host.mounts[controller] else { continue }
+            let root = "\(mount)\(host.own[controller] ?? "")/\(self.name)"
+            // A hierarchy that is mounted read-only, as in many containers, enforces nothing for us.
+            guard (try? Directory.create(root, mode: 0o755)) != nil else { continue }
+            roots[controller] = root
+        }
+        self.roots = roots
+    }
+
+    private func directory(_ job: JobID, _ controller: String) -> String? {
+        roots[controller].map { "\($0)/job-\(job)" }
+    }
+
+    func plan(for job: JobID, limits: JobLimits) throws(EngineError) -> CgroupPlan {
+        var settings: [CgroupPlan.Setting] = []
+        func set(_ file: String, _ value: String, _ controller: String, _ limit: String) throws(EngineError) {
+            guard let directory = directory(job, controller) else {
+                throw EngineError(
+                    .failedPrecondition, "\(limit) cannot be enforced: this host has no \(controller) controller")
+            }
+            settings.append(.init(path: "\(directory)/\(file)", value: value))
+        }
+        if limits.cpuPercent > 0 {
+            try set("cpu.cfs_period_us", "100000", "cpu", "the CPU limit")
+            try set("cpu.cfs_quota_us", "\(Int(limits.cpuPercent) * 1000)", "cpu", "the CPU limit")
+        }
+        if limits.memoryBytes > 0 {
+            try set("memory.limit_in_bytes", "\(limits.memoryBytes)", "memory", "the memory limit")
+            if let root = roots["memory"], Directory.exists("\(root)/memory.memsw.limit_in_bytes") {
+                try set("memory.memsw.limit_in_bytes", "\(limits.memoryBytes)", "memory", "the memory limit")
+            }
+        }
+        if limits.processes > 0 { try set("pids.max", "\(limits.processes)", "pids", "the process limit") }
+        let memory = directory(job, "memory")
+        return CgroupPlan(
+            isUnified: false, directories: ["pids", "memory", "cpu"].compactMap { directory(job, $0) },
+            settings: settings, outOfMemoryEvents: memory.map { "\($0)/memory.oom_control" } ?? "")
+    }
+
+    func destroy(_ job: JobID) -> Bool {
+        let directories = roots.keys.compactMap { directory(job, $0) }.filter { Directory.exists($0) }
+        // New children of a process that is being killed are found by the next round.
+        for _ in 0..<16 {
+            let left = Set(directories.flatMap { CgroupProcesses.list($0) })
+            if left.isEmpty { break }
+            for pid in left { kill(pid, SIGKILL) }
+        }
+        return directories.reduce(true) { done, directory in (rmdir(directory) == 0 || errno == ENOENT) && done }
+    }
+
+    func existing() -> [JobID] {
+        Array(
+            Set(
+                roots.values.flatMap { (try? Directory.names(in: $0)) ?? [] }.compactMap { name in
+                    name.hasPrefix("job-") ? JobID(name.dropFirst(4)) : nil
+                }))
+    }
+
+    func placeShim(pid: Int32, name: String) throws(SystemCallError) {
+        // v1 groups may hold processes beside children, so the shim stays where it is.
+    }
+}
+
+/// A host without usable control groups: jobs run, limits are refused.
+struct NoCgroups: CgroupDriver {
+    func plan(for job: JobID, limits: JobLimits) throws(EngineError) -> CgroupPlan {
+        if limits.cpuPercent > 0 || limits.memoryBytes > 0 || limits.processes > 0 {
+            throw EngineError(.failedPrecondition, "limits cannot be enforced: this host has no usable control groups")
+        }
+        return CgroupPlan(isUnified: false, directories: [], settings: [], outOfMemoryEvents: "")
+    }
+
+    func destroy(_ job: JobID) -> Bool { true }
+    func existing() -> [JobID] { [] }
+    func placeShim(pid: Int32, name: String) throws(SystemCallError) {}
+}

@@ -1,0 +1,154 @@
+import Glibc
+import Kernel
+import Storage
+
+/// An entry and the journal file that holds it until the stores have it.
+struct JournaledEntry: Sendable, Hashable {
+    let entry: JournalEntry
+    let file: UInt64
+}
+
+/// The outbox of job records: every change is here before anyone is told of it.
+///
+/// Files `<n>.journal` hold entries in order; a file that is no longer written is removed once the stores
+/// have all of it.
+actor StateJournal {
+    private static let rotationBytes = 4 << 20
+
+    private let directory: String
+    private let syncsEachAppend: Bool
+    private let thread = BlockingExecutor.shared.thread()
+    private var file: FileDescriptor
+    private var number: UInt64
+    private var size = 0
+    private var unshipped: [UInt64: Int]
+    private var recovered: [JournaledEntry]
+    private var waitingForSync: [CheckedContinuation<Void, any Error>] = []
+    private var isSyncing = false
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    /// Opens the journal in `directory`, cutting an entry that was being written when the host stopped.
+    init(directory: String, durability: Durability) throws(EngineError) {
+        self.directory = directory
+        syncsEachAppend = durability == .power
+        do throws(SystemCallError) {
+            try Directory.create(directory)
+            let numbers = try Directory.names(in: directory).compactMap { name in
+                name.hasSuffix(".journal") ? UInt64(name.dropLast(8)) : nil
+            }.sorted()
+            var entries: [JournaledEntry] = []
+            var counts: [UInt64: Int] = [:]
+            for number in numbers {
+                let file = try FileDescriptor.open("\(directory)/\(number).journal", flags: O_RDWR)
+                let (found, length) = JournalEntry.decode(try file.read(at: 0, count: try file.size()))
+                try file.truncate(to: length)
+                entries += found.map { JournaledEntry(entry: $0, file: number) }
+                counts[number] = found.count
+            }
+            recovered = entries
+            unshipped = counts
+            number = (numbers.last ?? 0) + 1
+            file = try StateJournal.create(directory, number)
+        } catch {
+            throw EngineError(.internal, "journal: \(error)")
+        }
+    }
+
+    /// The entries that earlier daemons left, in order; given once.
+    func takeRecovered() -> [JournaledEntry] {
+        defer { recovered = [] }
+        return recovered
+    }
+
+    /// Adds an entry; returns when it survives what the node's durability says.
+    ///
+    /// Throws `unavailable` where the disk refuses: then nothing was added.
+    func append(_ entry: JournalEntry) async throws(EngineError) -> JournaledEntry {
+        let bytes = try entry.encoded()
+        let place: UInt64
+        do throws(SystemCallError) {
+            try FailPoint.pass("journal.beforeAppend")
+            do throws(SystemCallError) {
+                try file.write(bytes, at: size)
+            } catch {
+                // A part of an entry must not stay before the next one.
+                try file.truncate(to: size)
+                throw error
+            }
+            size += bytes.count
+            place = number
+            unshipped[number, default: 0] += 1
+            if !syncsEachAppend { try? rotateIfFull() }
+            try FailPoint.pass("journal.afterAppend")
+        } catch {
+            throw EngineError(.unavailable, "cannot record the job's state: \(error)")
+        }
+        if syncsEachAppend {
+            do {
+                try await withCheckedThrowingContinuation { waitingForSync.append($0); startSync() }
+            } catch {
+                throw EngineError(.unavailable, "cannot record the job's state durably: \(error)")
+            }
+        }
+        return JournaledEntry(entry: entry, file: place)
+    }
+
+    /// One fdatasync serves everyone who waits when it begins.
+    private func startSync() {
+        guard !isSyncing else { return }
+        isSyncing = true
+        Task { self.syncWaiting() }
+    }
+
+    private func syncWaiting() {
+        isSyncing = false
+        let waiting = waitingForSync
+        waitingForSync = []
+        do throws(SystemCallError) {
+            try FailPoint.pass("journal.beforeSync")
+            try file.synchronizeData()
+        } catch {
+            for continuation in waiting { continuation.resume(throwing: error) }
+            return
+        }
+        for continuation in waiting { continuation.resume() }
+        // A journal that cannot begin a new file goes on in the old one.
+        try? rotateIfFull()
+    }
+
+    /// The stores have these entries: removes the files of which nothing is needed any more.
+    func shipped(_ entries: [JournaledEntry]) {
+        for entry in entries { unshipped[entry.file, default: 0] -= 1 }
+        removeShipped()
+    }
+
+    /// Removes the files left by earlier daemons that hold nothing a store lacks.
+    func removeShipped() {
+        for (file, count) in unshipped where count <= 0 && file != number {
+            do throws(SystemCallError) {
+                try FailPoint.pass("journal.beforeUnlink")
+                if unlink("\(directory)/\(file).journal") != 0, errno != ENOENT {
+                    throw .current("unlink \(file).journal")
+                }
+                unshipped[file] = nil
+            } catch {
+                // A file that stays is only shipped again.
+            }
+        }
+    }
+
+    private func rotateIfFull() throws(SystemCallError) {
+        // Not while a sync is due: it must reach the file that the waiting entries are in.
+        guard size > StateJournal.rotationBytes, waitingForSync.isEmpty else { return }
+        file = try StateJournal.create(directory, number + 1)
+        number += 1
+        size = 0
+    }
+
+    private static func create(_ directory: String, _ number: UInt64) throws(SystemCallError) -> FileDescriptor {
+        let file = try FileDescriptor.open("\(directory)/\(number).journal", flags: O_RDWR | O_CREAT | O_EXCL)
+        try Directory.synchronize(directory)
+        return file
+    }
+}

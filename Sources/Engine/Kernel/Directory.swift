@@ -1,0 +1,67 @@
+import Glibc
+
+/// Calls on directories and names in them.
+public enum Directory {
+    /// Makes `path` and its missing parents with `mode`; no error where it exists.
+    public static func create(_ path: String, mode: UInt32 = 0o700) throws(SystemCallError) {
+        if mkdir(path, mode) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+            throw .current("mkdir \(path)")
+        }
+        try create(String(path[..<slash]), mode: mode)
+        if mkdir(path, mode) != 0, errno != EEXIST { throw .current("mkdir \(path)") }
+    }
+
+    /// The names in the directory at `path`, unsorted, without `.` and `..`.
+    public static func names(in path: String) throws(SystemCallError) -> [String] {
+        guard let stream = opendir(path) else { throw .current("opendir \(path)") }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// Removes `path` and everything below it, without following links; no error where it is missing.
+    public static func removeTree(_ path: String) throws(SystemCallError) {
+        if unlink(path) == 0 || errno == ENOENT { return }
+        guard errno == EISDIR || errno == EPERM else { throw .current("unlink \(path)") }
+        for name in try names(in: path) { try removeTree("\(path)/\(name)") }
+        if rmdir(path) != 0, errno != ENOENT { throw .current("rmdir \(path)") }
+    }
+
+    /// Brings the names in the directory at `path` to the disk.
+    public static func synchronize(_ path: String) throws(SystemCallError) {
+        try FileDescriptor.openDirectory(path).synchronize()
+    }
+
+    /// Whether something exists at `path`; links are not followed.
+    public static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+}
+
+/// The whole contents of a small file, as text; for `/proc`, `/sys` and configuration.
+public func readText(_ path: String, limit: Int = 1 << 20) throws(SystemCallError) -> String {
+    let file = try FileDescriptor.open(path, flags: O_RDONLY)
+    // Files of /proc have no size, so the text is read until a short read.
+    var text: [UInt8] = []
+    while text.count < limit {
+        let part = try file.read(at: text.count, count: 64 << 10)
+        text += part
+        if part.count < 64 << 10 { break }
+    }
+    return String(decoding: text, as: UTF8.self)
+}
+
+/// Writes `text` to an existing file in one call, as control files of cgroups and /proc want it.
+public func writeControl(_ path: String, _ text: String) throws(SystemCallError) {
+    let file = try FileDescriptor.open(path, flags: O_WRONLY)
+    let bytes = Array(text.utf8)
+    try retrying("write \(text) to \(path)") { Glibc.write(file.number, bytes, bytes.count) }
+}

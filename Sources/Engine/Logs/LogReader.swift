@@ -1,0 +1,122 @@
+public import Storage
+
+/// Reads a job's log across the store, the outbox and the present, without a seam.
+///
+/// The outbox is opened first and its beginning noted; the store is read up to exactly there, then the
+/// outbox, then what is added to it. A reader pins nothing: one that falls behind goes on from the store.
+public struct LogReader: Sendable {
+    /// What is asked for.
+    public struct Request: Sendable, Hashable {
+        /// The part of the log.
+        public var query: LogQuery
+        /// Where to begin.
+        public var start: LogCursor
+        /// Whether to wait for more while the job runs.
+        public var follows: Bool
+
+        /// A request.
+        public init(query: LogQuery, start: LogCursor = .start, follows: Bool) {
+            self.query = query
+            self.start = start
+            self.follows = follows
+        }
+    }
+
+    private static let pageBytes = 512 << 10
+
+    let store: any LogStore
+    let watcher: OutboxWatcher
+    let outboxRoot: String
+    /// Whether more output may come for the job.
+    let isOpenEnded: @Sendable (JobID) async -> Bool
+
+    /// Calls `body` with page after page, in order, until the log ends or `body` throws.
+    ///
+    /// Nothing is read ahead: a slow receiver holds one page and stops nobody.
+    public func read(
+        _ request: Request, _ body: (LogPage) async throws -> Void
+    ) async throws {
+        let job = request.query.job
+        var cursor = request.start
+        let outbox = OutboxCursor(root: outboxRoot, job: job)
+        var isOpen = false
+        for await _ in watcher.changes(of: job) {
+            while true {
+                if !isOpen {
+                    // Asked before looking: what ends in between is found by the next look.
+                    let mayGrow = await isOpenEnded(job)
+                    let base = try await outbox.open()
+                    if base.map({ cursor.position < $0 }) ?? true {
+                        cursor = try await readStore(request.query, from: cursor, upTo: base, body)
+                    }
+                    guard base != nil else {
+                        if mayGrow && request.follows { break }
+                        return
+                    }
+                    guard try await outbox.seek(to: cursor) else { continue }
+                    isOpen = true
+                }
+                switch try await outbox.read(maxBytes: LogReader.pageBytes) {
+                case .run(let run):
+                    let page = LogPage(run, query: request.query, after: cursor)
+                    cursor = page.next
+                    if !page.fragments.isEmpty { try await body(page) }
+                    if let until = request.query.until, let last = run.fragments.last, last.time > until { return }
+                    continue
+                case .ended: return
+                case .released, .absent:
+                    isOpen = false
+                    continue
+                case .waiting: break
+                }
+                if !request.follows { return }
+                break
+            }
+            try Task.checkCancellation()
+        }
+        try Task.checkCancellation()
+    }
+
+    private func readStore(
+        _ query: LogQuery, from start: LogCursor, upTo end: UInt64?, _ body: (LogPage) async throws -> Void
+    ) async throws -> LogCursor {
+        var query = query
+        query.endPosition = end
+        var cursor = start
+        while true {
+            let page: LogPage
+            do throws(StorageError) {
+                page = try await store.read(query, after: cursor, maxBytes: LogReader.pageBytes)
+            } catch {
+                // A job that wrote nothing, or whose first bytes are still in the outbox.
+                if error == .notFound { return cursor }
+                throw error
+            }
+            cursor = page.next
+            if !page.fragments.isEmpty { try await body(page) }
+            if page.isLast { return cursor }
+        }
+    }
+}
+
+extension LogPage {
+    /// The part of a run that `query` wants.
+    init(_ run: FragmentRun, query: LogQuery, after cursor: LogCursor) {
+        var gaps = cursor.position == run.start ? cursor.gaps : 0
+        var position = run.start
+        let all = run.fragments.allSatisfy { query.admits(stream: $0.stream, time: $0.time) }
+        var kept: [Fragment] = []
+        var bytes: [UInt8] = []
+        run.forEach { fragment, part in
+            if fragment.position != position || fragment.count > 0 { gaps = 0 }
+            position = fragment.end
+            if fragment.count == 0 { gaps += 1 }
+            guard !all, query.admits(stream: fragment.stream, time: fragment.time) else { return }
+            kept.append(fragment)
+            bytes += part
+        }
+        self.init(
+            fragments: all ? run.fragments : kept, bytes: all ? run.bytes : bytes,
+            next: LogCursor(position: run.end, gaps: gaps), isLast: false)
+    }
+}

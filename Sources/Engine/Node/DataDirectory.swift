@@ -1,0 +1,63 @@
+import Foundation
+import Glibc
+import Kernel
+public import Storage
+import Synchronization
+
+/// The node's data directory: held by one daemon at a time, and the home of the node's identity.
+public final class DataDirectory: Sendable {
+    /// The directory's path.
+    public let path: String
+    /// The node's id and the directory's own random id.
+    public let identity: NodeIdentity
+    private let lock: Mutex<FileDescriptor?>
+
+    /// Takes the directory at `path`, making what is missing.
+    ///
+    /// Throws `failedPrecondition` where another daemon holds it.
+    public init(path: String, nodeID: String) throws(EngineError) {
+        self.path = path
+        do throws(SystemCallError) {
+            for name in ["", "/journal", "/staging", "/work"] { try Directory.create(path + name) }
+            let file = try FileDescriptor.open("\(path)/lock", flags: O_RDWR | O_CREAT)
+            if flock(file.number, LOCK_EX | LOCK_NB) != 0 {
+                guard errno == EWOULDBLOCK else { throw .current("lock \(path)") }
+                throw SystemCallError("another joblet daemon holds \(path)", code: EWOULDBLOCK)
+            }
+            lock = Mutex(file)
+            let generated = try DataDirectory.text("\(path)/node.id") { UUID().uuidString.lowercased() }
+            let incarnation = try DataDirectory.text("\(path)/incarnation") { UUID().uuidString.lowercased() }
+            identity = NodeIdentity(id: nodeID.isEmpty ? generated : nodeID, incarnation: incarnation)
+        } catch {
+            throw error.code == EWOULDBLOCK
+                ? EngineError(.failedPrecondition, error.operation) : EngineError(.internal, "\(error)")
+        }
+    }
+
+    /// Lets another daemon take the directory.
+    func release() {
+        lock.withLock { $0 = nil }
+    }
+
+    /// The id of the running boot.
+    public static func bootID() -> String {
+        ((try? readText("/proc/sys/kernel/random/boot_id")) ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// The text kept in a small file, made by `create` the first time; durable before it is used.
+    private static func text(_ path: String, _ create: () -> String) throws(SystemCallError) -> String {
+        if Directory.exists(path) { return try readText(path).trimmingCharacters(in: .whitespacesAndNewlines) }
+        let value = create()
+        try writeDurably("\(path)", Array((value + "\n").utf8))
+        return value
+    }
+
+    /// Replaces a file as a whole: written aside, synced, renamed, directory synced.
+    static func writeDurably(_ path: String, _ bytes: [UInt8]) throws(SystemCallError) {
+        let file = try FileDescriptor.open("\(path).new", flags: O_WRONLY | O_CREAT | O_TRUNC)
+        try file.write(bytes, at: 0)
+        try file.synchronize()
+        if rename("\(path).new", path) != 0 { throw .current("rename \(path)") }
+        if let slash = path.lastIndex(of: "/") { try Directory.synchronize(String(path[..<slash])) }
+    }
+}

@@ -1,0 +1,231 @@
+import CLinux
+import Glibc
+public import Kernel
+
+/// Moves one job's output from its pipes into the outbox and records it in the index.
+///
+/// Bytes go first, their index entry second; a writer that dies in between leaves bytes that the next
+/// one finds behind the last entry and records as one fragment. Used by the pump, from one thread.
+public final class OutboxWriter {
+    /// Entries of one stream at most this far apart become one: nanoseconds.
+    static let mergeWindow: Int64 = 1_000_000
+    /// The most bytes moved by one call, so that one job's flood does not hold up the others.
+    public static let moveLimit = 128 << 10
+    private static let indexLimit = 1 << 20
+
+    private let files: SegmentFiles
+    private let job: OutboxJob
+    private let segmentBytes: Int
+    private let clock: () -> Int64
+
+    private var header: SegmentHeader
+    private var index: FileDescriptor
+    private var data: [FileDescriptor?] = [nil, nil]
+    private var recordCount: Int
+    private var last: IndexRecord?
+    private var offsets: [UInt64]
+    private var lastTime: Int64
+    private var older: [(number: UInt32, bytes: Int)] = []
+
+    /// The position after the last recorded byte.
+    public var position: UInt64 { offsets[0] + offsets[1] }
+    /// Whether the end of the output was recorded.
+    public private(set) var isEnded = false
+
+    /// Opens the outbox of `job` below `root`, repairing what an earlier writer left, or creates it.
+    ///
+    /// `clock` gives nanoseconds since 1970; times in the index never go back.
+    public init(
+        root: String, job: OutboxJob, segmentBytes: Int, clock: @escaping () -> Int64 = SystemClock.now
+    ) throws(SystemCallError) {
+        files = SegmentFiles(root: root, job: job)
+        self.job = job
+        self.segmentBytes = segmentBytes
+        self.clock = clock
+        try Directory.create(files.path)
+        let numbers = try files.numbers()
+        var found: RecoveredSegment?
+        for number in numbers.reversed() where found == nil {
+            found = try RecoveredSegment(files: files, number: number, job: job)
+        }
+        if let found {
+            header = found.header
+            index = found.index
+            recordCount = found.records
+            last = found.last
+            offsets = found.offsets
+            lastTime = found.last?.time ?? 0
+            isEnded = found.last?.kind == .end
+            older = numbers.filter { $0 < found.header.number }.map { ($0, files.size(of: $0)) }
+            if !isEnded { try recordUnindexedBytes() }
+        } else {
+            header = SegmentHeader(number: 0, job: job, offsets: [0, 0])
+            offsets = [0, 0]
+            lastTime = 0
+            recordCount = 0
+            index = try OutboxWriter.create(header, files)
+        }
+    }
+
+    /// Bytes, index included, that no store has released yet.
+    public var outstandingBytes: Int {
+        older.reduce(currentBytes) { $0 + $1.bytes }
+    }
+
+    /// Looks which segments were released since.
+    public func recount() {
+        older.removeAll { !Directory.exists(files.index($0.number)) }
+    }
+
+    private var currentBytes: Int {
+        Int(position - header.base) + SegmentHeader.size + recordCount * IndexRecord.size
+    }
+
+    /// What one call to `move` found in a pipe.
+    public enum Move: Sendable, Hashable {
+        /// That many bytes were moved and recorded.
+        case bytes(Int)
+        /// The pipe is empty; its other end is still open.
+        case empty
+        /// The pipe is empty and every other end is closed.
+        case closed
+    }
+
+    /// Moves at most `limit` bytes from `pipe` into the stream's file and records them.
+    ///
+    /// Bytes that could not be written stay in the pipe: the error of a full disk loses nothing.
+    public func move(
+        from pipe: FileDescriptor, stream: OutputStream, limit: Int = OutboxWriter.moveLimit
+    ) throws(SystemCallError) -> Move {
+        try rotateIfFull()
+        let file = try dataFile(stream)
+        var offset = Int64(offsets[stream.slot] - header.offsets[stream.slot])
+        try FailPoint.pass("pump.beforeSplice")
+        let moved = joblet_splice(pipe.number, file.number, &offset, UInt64(limit))
+        if moved == 0 { return .closed }
+        if moved == -Int64(EAGAIN) || moved == -Int64(EINTR) { return .empty }
+        try check(moved, "splice to \(stream.name).\(header.number)")
+        try FailPoint.pass("pump.afterSplice")
+        try record(stream: stream, count: Int(moved))
+        return .bytes(Int(moved))
+    }
+
+    /// Reads and forgets at most `limit` bytes of a pipe, for a job that asked for `drop`.
+    public func discard(from pipe: FileDescriptor, into null: FileDescriptor) throws(SystemCallError) -> Move {
+        let moved = joblet_splice(pipe.number, null.number, nil, UInt64(OutboxWriter.moveLimit))
+        if moved == 0 { return .closed }
+        if moved == -Int64(EAGAIN) || moved == -Int64(EINTR) { return .empty }
+        return .bytes(Int(try check(moved, "splice to /dev/null")))
+    }
+
+    /// Notes that `count` bytes of the stream were dropped at the current position.
+    public func recordGap(stream: OutputStream, dropped count: UInt64) throws(SystemCallError) {
+        try append(IndexRecord(position: position, time: time(), kind: .gap(stream, dropped: count)))
+    }
+
+    /// Records that no more output will come.
+    public func end() throws(SystemCallError) {
+        guard !isEnded else { return }
+        try FailPoint.pass("pump.beforeEnd")
+        try append(IndexRecord(position: position, time: time(), kind: .end))
+        isEnded = true
+    }
+
+    /// Brings everything recorded so far to the disk.
+    public func synchronize() throws(SystemCallError) {
+        for file in data { try file?.synchronizeData() }
+        try index.synchronizeData()
+        try Directory.synchronize(files.path)
+    }
+
+    private func time() -> Int64 {
+        lastTime = max(lastTime, clock())
+        return lastTime
+    }
+
+    private func record(stream: OutputStream, count: Int) throws(SystemCallError) {
+        let now = time()
+        let slot = stream.slot
+        if let last, case .data(stream, let offset, let before) = last.kind, now - last.time <= OutboxWriter.mergeWindow,
+            let sum = UInt32(exactly: Int(before) + count)
+        {
+            let merged = IndexRecord(
+                position: last.position, time: last.time, kind: .data(stream, offset: offset, count: sum))
+            try write(merged, at: recordCount - 1)
+            self.last = merged
+        } else {
+            try append(
+                IndexRecord(
+                    position: position, time: now,
+                    kind: .data(stream, offset: offsets[slot], count: UInt32(count))))
+        }
+        offsets[slot] += UInt64(count)
+    }
+
+    private func append(_ record: IndexRecord) throws(SystemCallError) {
+        try write(record, at: recordCount)
+        recordCount += 1
+        last = record
+    }
+
+    private func write(_ record: IndexRecord, at number: Int) throws(SystemCallError) {
+        try FailPoint.pass("pump.beforeIndex")
+        try index.write(record.encoded, at: SegmentHeader.size + number * IndexRecord.size)
+        try FailPoint.pass("pump.afterIndex")
+    }
+
+    /// Begins the next segment where the current one is full.
+    ///
+    /// Called only before data, so that a segment after the first always begins with data and every
+    /// gap note at a position lies in one segment.
+    private func rotateIfFull() throws(SystemCallError) {
+        let bytes = Int(position - header.base)
+        guard bytes >= segmentBytes || recordCount * IndexRecord.size >= OutboxWriter.indexLimit else { return }
+        let next = SegmentHeader(number: header.number + 1, job: job, offsets: offsets)
+        let file = try OutboxWriter.create(next, files)
+        older.append((header.number, currentBytes))
+        header = next
+        index = file
+        data = [nil, nil]
+        recordCount = 0
+        last = nil
+    }
+
+    private static func create(
+        _ header: SegmentHeader, _ files: SegmentFiles
+    ) throws(SystemCallError) -> FileDescriptor {
+        // Renamed when complete: an index file that exists has a whole header.
+        let name = files.index(header.number)
+        let file = try FileDescriptor.open("\(name).new", flags: O_RDWR | O_CREAT | O_TRUNC)
+        try file.write(header.encoded, at: 0)
+        try FailPoint.pass("pump.beforeRename")
+        if rename("\(name).new", name) != 0 { throw .current("rename index.\(header.number)") }
+        try FailPoint.pass("pump.afterRename")
+        return file
+    }
+
+    private func dataFile(_ stream: OutputStream) throws(SystemCallError) -> FileDescriptor {
+        if let file = data[stream.slot] { return file }
+        let file = try FileDescriptor.open(files.data(stream, header.number), flags: O_RDWR | O_CREAT)
+        data[stream.slot] = file
+        return file
+    }
+
+    /// Records the bytes that a writer moved but did not index before it died.
+    private func recordUnindexedBytes() throws(SystemCallError) {
+        for stream in OutputStream.allCases where Directory.exists(files.data(stream, header.number)) {
+            let size = UInt64(try dataFile(stream).size())
+            let known = offsets[stream.slot] - header.offsets[stream.slot]
+            var left = size - min(size, known)
+            while left > 0 {
+                let count = Int(min(left, UInt64(UInt32.max)))
+                try append(
+                    IndexRecord(
+                        position: position, time: time(),
+                        kind: .data(stream, offset: offsets[stream.slot], count: UInt32(count))))
+                offsets[stream.slot] += UInt64(count)
+                left -= UInt64(count)
+            }
+        }
+    }
+}

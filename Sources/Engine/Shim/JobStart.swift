@@ -1,0 +1,111 @@
+import CLinux
+import Glibc
+import Kernel
+import Sandbox
+
+/// Starts a job's first process: pipes, cgroup, clone, and in the child the sandbox.
+enum JobStart {
+    /// A pipe's kernel buffer: deep enough that a pump's pause never makes a job wait.
+    private static let pipeCapacity: Int32 = 1 << 20
+
+    /// Why nothing was started.
+    struct Failure: Error {
+        let step: String
+        let code: Int32
+    }
+
+    /// The job that was started; `body` is the frame with its plan, wiped here.
+    static func start(
+        _ request: StartRequest, body: inout [UInt8], userNamespaces: inout UserNamespaces,
+        initProgram: FileDescriptor
+    ) throws(Failure) -> (job: RunningJob, status: FileDescriptor) {
+        defer { wipe(&body) }
+        var step = "cgroup"
+        do throws(SystemCallError) {
+            try request.cgroup.create()
+            step = "user namespace"
+            let namespace: FileDescriptor? =
+                if let base = request.idBase { try userNamespaces.namespace(base: base) } else { nil }
+            step = "pipes"
+            let stdout = try Pipe(capacity: pipeCapacity)
+            let stderr = try Pipe(capacity: pipeCapacity)
+            let status = try Pipe()
+            for pipe in [stdout, stderr, status] { try pipe.readEnd.setNonBlocking() }
+            step = "cgroup"
+            let place = try CgroupPlace(request.cgroup)
+            step = "clone"
+            var number: Int32 = -1
+            try FailPoint.pass("shim.beforeClone")
+            let pid = try check(joblet_clone3(place.cloneFlags, place.directory?.number ?? -1, &number), "clone3")
+            if pid == 0 {
+                var descriptors = SandboxBuilder.Descriptors(
+                    stdout: stdout.writeEnd.number, stderr: stderr.writeEnd.number, status: status.writeEnd.number,
+                    initProgram: request.usesInit ? initProgram.number : -1)
+                descriptors.tasks = place.tasks.map(\.number)
+                become(body[request.planRange], namespace?.number ?? -1, descriptors)
+            }
+            try FailPoint.pass("shim.afterClone")
+            let job = RunningJob(
+                request: request, pid: pid, process: FileDescriptor(owning: number),
+                pipes: [stdout.readEnd, stderr.readEnd])
+            return (job, status.readEnd)
+        } catch {
+            _ = request.cgroup.remove()
+            throw Failure(step: step, code: error.code)
+        }
+    }
+
+    /// The child. Single-threaded and a full copy of the shim, so plain Swift is safe here.
+    private static func become(
+        _ plan: ArraySlice<UInt8>, _ namespace: Int32, _ descriptors: SandboxBuilder.Descriptors
+    ) -> Never {
+        signal(SIGPIPE, SIG_DFL)
+        let failure: (step: String, code: Int32)
+        do throws(MalformedMessage) {
+            var builder = SandboxBuilder(plan: try SandboxPlan(decoding: plan), userNamespace: namespace)
+            do throws(SandboxBuilder.Failure) {
+                try builder.run(descriptors)
+            } catch {
+                failure = ("\(error.step) (\(error.cause.operation))", error.cause.code)
+            }
+        } catch {
+            failure = ("plan (expected \(error.expected))", EINVAL)
+        }
+        var report: [UInt8] = [1]
+        withUnsafeBytes(of: failure.code.littleEndian) { report.append(contentsOf: $0) }
+        report.append(contentsOf: failure.step.utf8)
+        // The write end may have been moved to its final number by then, or not yet.
+        if write(descriptors.status, report, report.count) < 0 {
+            _ = write(SandboxBuilder.statusDescriptor, report, report.count)
+        }
+        _exit(125)
+    }
+
+    private static func wipe(_ body: inout [UInt8]) {
+        body.withUnsafeMutableBytes { joblet_wipe($0.baseAddress, UInt64($0.count)) }
+        body = []
+    }
+}
+
+/// How a child gets into its control groups.
+private struct CgroupPlace {
+    /// The leaf group for CLONE_INTO_CGROUP: unified hierarchy only.
+    let directory: FileDescriptor?
+    /// `tasks` files the child writes itself to: v1 only.
+    let tasks: [FileDescriptor]
+    let cloneFlags: UInt64
+
+    init(_ plan: CgroupPlan) throws(SystemCallError) {
+        var flags = UInt64(JOBLET_CLONE_NEWPID | JOBLET_CLONE_NEWNS | JOBLET_CLONE_NEWIPC | JOBLET_CLONE_NEWUTS)
+        var files: [FileDescriptor] = []
+        if plan.isUnified, let first = plan.directories.first {
+            directory = try FileDescriptor.openDirectory(first)
+            flags |= UInt64(JOBLET_CLONE_NEWCGROUP)
+        } else {
+            directory = nil
+            for path in plan.directories { files.append(try FileDescriptor.open("\(path)/tasks", flags: O_WRONLY)) }
+        }
+        tasks = files
+        cloneFlags = flags
+    }
+}

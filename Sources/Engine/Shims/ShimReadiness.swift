@@ -1,0 +1,60 @@
+import CLinux
+import Glibc
+import Kernel
+import Storage
+
+/// Waits for a shim that was just started.
+enum ShimReadiness {
+    private static let limitMilliseconds: Int32 = 10_000
+
+    /// Returns once the shim's control socket is there; throws where the process ends first.
+    static func wait(for shim: ShimProgram, process: FileDescriptor) async throws(EngineError) {
+        let result: Result<Void, EngineError> = await withCheckedContinuation { continuation in
+            var thread = pthread_t()
+            let work = Unmanaged.passRetained(
+                Work { continuation.resume(returning: Result { () throws(EngineError) in try block(shim, process) }) })
+            let status = pthread_create(&thread, nil, { argument in
+                guard let argument else { return nil }
+                Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            }, work.toOpaque())
+            if status == 0 {
+                pthread_detach(thread)
+            } else {
+                work.release()
+                continuation.resume(returning: .failure(EngineError(.internal, "cannot start a thread")))
+            }
+        }
+        try result.get()
+    }
+
+    private final class Work {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    private static func block(_ shim: ShimProgram, _ process: FileDescriptor) throws(EngineError) {
+        do throws(SystemCallError) {
+            let inotify = FileDescriptor(owning: try check(joblet_inotify_create(), "inotify_init"))
+            try check(joblet_inotify_watch(inotify.number, shim.directory), "watch \(shim.directory)")
+            let deadline = SystemClock.sinceBoot() + Int64(limitMilliseconds) * 1_000_000
+            var events = [Int32](repeating: 0, count: 512)
+            while !Directory.exists(shim.controlPath) {
+                var files = [
+                    pollfd(fd: inotify.number, events: Int16(POLLIN), revents: 0),
+                    pollfd(fd: process.number, events: Int16(POLLIN), revents: 0),
+                ]
+                let left = Int32(clamping: (deadline - SystemClock.sinceBoot()) / 1_000_000)
+                try retrying("poll") { poll(&files, 2, max(0, left)) }
+                if files[1].revents != 0 { throw SystemCallError("the supervisor ended", code: ECHILD) }
+                if files[0].revents != 0 {
+                    try check(joblet_inotify_read(inotify.number, &events), "read inotify")
+                } else if left <= 0 {
+                    throw SystemCallError("the supervisor did not become ready", code: ETIMEDOUT)
+                }
+            }
+        } catch {
+            throw EngineError(.unavailable, "\(error); see \(shim.directory)/log")
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/// A path below a job's work directory: relative, without `..`, validated when made.
+public struct WorkPath: Hashable, Sendable, CustomStringConvertible {
+    /// The path's parts; none for the work directory itself.
+    public let components: [String]
+
+    /// The path that `text` spells; throws `invalidArgument` for one that is absolute or leaves the directory.
+    public init(_ text: String) throws(EngineError) {
+        func refuse(_ reason: String) -> EngineError {
+            EngineError(.invalidArgument, "invalid path '\(text.prefix(128))': \(reason)")
+        }
+        guard !text.utf8.contains(0) else { throw refuse("it contains a null byte") }
+        guard !text.hasPrefix("/") else { throw refuse("it is absolute") }
+        guard text.utf8.count < 4096 else { throw refuse("it is too long") }
+        let parts = text.split(separator: "/").map(String.init).filter { $0 != "." }
+        guard !parts.contains("..") else { throw refuse("it leaves the work directory") }
+        guard parts.allSatisfy({ $0.utf8.count <= 255 }) else { throw refuse("a name in it is too long") }
+        components = parts
+    }
+
+    public var description: String { components.joined(separator: "/") }
+}

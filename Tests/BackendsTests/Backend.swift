@@ -1,0 +1,92 @@
+import Backends
+import Storage
+import StorageConformance
+import Testing
+
+/// A log store that the suite runs against.
+enum LogBackend: String, CaseIterable, CustomTestStringConvertible {
+    case memory
+    case localGzip = "local-gzip"
+    case localGzipPower = "local-gzip with power"
+
+    var testDescription: String { rawValue }
+
+    /// Every backend, the reference first.
+    static let available = allCases
+
+    /// Those that outlive their process.
+    static let persistent = allCases.filter { $0 != .memory }
+
+    /// Calls `body` with an empty store.
+    func withFreshStore(_ body: (StoreUnderTest<any LogStore>) async throws -> Void) async throws {
+        switch self {
+        case .memory:
+            let store = MemoryLogStore()
+            try await body(StoreUnderTest(store: store) { store })
+        case .localGzip, .localGzipPower:
+            let durability = self == .localGzip ? Durability.process : .power
+            try await withScratchDirectory { path in
+                let open: @Sendable () throws -> any LogStore = {
+                    try LocalGzipLogStore(directory: "\(path)/logs", durability: durability)
+                }
+                try await body(StoreUnderTest(store: open()) { try open() })
+            }
+        }
+    }
+}
+
+@Suite struct LogStoreConformanceTests {
+    @Test(arguments: LogBackend.available, LogStoreBehaviour.all)
+    func conforms(_ backend: LogBackend, _ behaviour: LogStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+
+    @Test(arguments: LogBackend.persistent, LogStoreBehaviour.persistent)
+    func persists(_ backend: LogBackend, _ behaviour: LogStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+}
+
+/// A job store that the suite runs against.
+enum JobBackend: String, CaseIterable, CustomTestStringConvertible {
+    case memory
+    case sqlite
+    case sqlitePower = "sqlite with power"
+
+    var testDescription: String { rawValue }
+
+    /// Every backend, the reference first.
+    static let available = allCases
+
+    /// Those that outlive their process.
+    static let persistent = allCases.filter { $0 != .memory }
+
+    /// Calls `body` with an empty store.
+    func withFreshStore(_ body: (StoreUnderTest<any JobStore>) async throws -> Void) async throws {
+        switch self {
+        case .memory:
+            let store = MemoryJobStore()
+            try await body(StoreUnderTest(store: store) { store })
+        case .sqlite, .sqlitePower:
+            let durability = self == .sqlite ? Durability.process : .power
+            try await withScratchDirectory { path in
+                let open: @Sendable () throws -> any JobStore = {
+                    try SQLiteJobStore(path: "\(path)/state/jobs.db", durability: durability)
+                }
+                try await body(StoreUnderTest(store: open()) { try open() })
+            }
+        }
+    }
+}
+
+@Suite struct JobStoreConformanceTests {
+    @Test(arguments: JobBackend.available, JobStoreBehaviour.all)
+    func conforms(_ backend: JobBackend, _ behaviour: JobStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+
+    @Test(arguments: JobBackend.persistent, JobStoreBehaviour.persistent)
+    func persists(_ backend: JobBackend, _ behaviour: JobStoreBehaviour) async throws {
+        try await backend.withFreshStore(behaviour.check)
+    }
+}

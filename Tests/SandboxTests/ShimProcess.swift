@@ -1,0 +1,220 @@
+import CLinux
+import Foundation
+import Glibc
+import Kernel
+import Outbox
+import Sandbox
+import TestSupport
+
+/// A real shim in a directory of its own, and a blocking client of its control socket.
+final class ShimProcess {
+    let directory: TemporaryDirectory
+    let outbox: String
+    private(set) var pid: pid_t = 0
+    private var socket: FileDescriptor?
+    private var pending: [ShimEvent] = []
+
+    /// Starts a shim; `failPoint` arms a place in it and its pump.
+    init(failPoint: String? = nil, outbox: String? = nil) throws {
+        directory = try TemporaryDirectory(in: "/run", name: "joblet-shim-test")
+        self.outbox = outbox ?? directory.path + "/outbox"
+        try Directory.create(self.outbox)
+        pid = try spawn(failPoint)
+        try connect()
+    }
+
+    deinit {
+        socket = nil
+        // Jobs end with their groups; the shim and its pump with it.
+        for group in groups { for pid in group.processes { kill(pid, SIGKILL) } }
+        kill(pid, SIGKILL)
+        waitpid(pid, nil, 0)
+        for group in groups { group.directories.forEach { rmdir($0) } }
+    }
+
+    private var groups: [(directories: [String], processes: [pid_t])] {
+        usedGroups.map { directories in
+            let text = directories.first.flatMap { try? String(contentsOfFile: "\($0)/cgroup.procs", encoding: .utf8) }
+            return (directories, (text ?? "").split(separator: "\n").compactMap { pid_t($0) })
+        }
+    }
+
+    private var usedGroups: [[String]] = []
+
+    private func spawn(_ failPoint: String?) throws -> pid_t {
+        let arguments: [UnsafeMutablePointer<CChar>?] = [
+            strdup("joblet-shim"), strdup("serve"), strdup(directory.path), nil,
+        ]
+        var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/bin:/bin")]
+        if let failPoint { environment.append(strdup("JOBLET_FAILPOINT=\(failPoint)")) }
+        environment.append(nil)
+        var pid: pid_t = 0
+        let status = posix_spawn(&pid, Products.path("joblet-shim"), nil, nil, arguments, environment)
+        guard status == 0 else { throw SystemCallError("spawn the shim", code: status) }
+        return pid
+    }
+
+    /// Connects, once the socket is there, and greets.
+    func connect() throws {
+        let deadline = SystemClock.sinceBoot() + 10_000_000_000
+        while true {
+            let number = joblet_unix_connect("\(directory.path)/control", 0)
+            if number >= 0 {
+                socket = FileDescriptor(owning: number)
+                break
+            }
+            // The socket appears when the shim is ready; there is nothing to wait on before.
+            guard SystemClock.sinceBoot() < deadline else { throw SystemCallError("connect", code: -number) }
+            sched_yield()
+        }
+        send(.hello(lowest: 1, highest: 1))
+    }
+
+    func disconnect() { socket = nil }
+
+    func send(_ request: ShimRequest) {
+        guard let socket else { return }
+        let frame = request.frame
+        _ = joblet_send_with_fds(socket.number, frame, UInt64(frame.count), nil, 0)
+    }
+
+    /// The next event that `pick` wants; others are kept.
+    func next<Value>(seconds: Int = 30, _ pick: (ShimEvent) -> Value?) throws -> Value {
+        let deadline = SystemClock.sinceBoot() + Int64(seconds) * 1_000_000_000
+        while true {
+            for (index, event) in pending.enumerated() {
+                if let value = pick(event) {
+                    pending.remove(at: index)
+                    return value
+                }
+            }
+            pending.append(try receive(until: deadline))
+        }
+    }
+
+    private func receive(until deadline: Int64) throws -> ShimEvent {
+        let (number, count) = try ShimFrame.decode(header: try read(ShimFrame.headerSize, until: deadline))
+        return try ShimEvent(number: number, body: count == 0 ? [] : try read(count, until: deadline))
+    }
+
+    private func read(_ count: Int, until deadline: Int64) throws -> [UInt8] {
+        guard let socket else { throw SystemCallError("not connected", code: ENOTCONN) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            var descriptor = pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0)
+            let left = max(0, (deadline - SystemClock.sinceBoot()) / 1_000_000)
+            guard poll(&descriptor, 1, Int32(left)) > 0 else { throw SystemCallError("no event", code: ETIMEDOUT) }
+            let part = bytes.withUnsafeMutableBytes { recv(socket.number, $0.baseAddress! + done, count - done, 0) }
+            guard part > 0 else { throw SystemCallError("the shim hung up", code: EPIPE) }
+            done += part
+        }
+        return bytes
+    }
+
+    // MARK: Jobs
+
+    /// Starts `arguments` in a sandbox and returns the job.
+    @discardableResult
+    func start(
+        _ arguments: [String], limits: OutputPlan? = nil, configure: (inout SandboxPlan) -> Void = { _ in }
+    ) throws -> ShimJob {
+        let job = ShimJob(high: .random(in: 0...UInt64.max), low: .random(in: 0...UInt64.max))
+        var plan = SandboxPlan.forTests(rootMount: "\(directory.path)/root", arguments: arguments)
+        configure(&plan)
+        let groups = TestCgroup.directories(for: job)
+        usedGroups.append(groups)
+        send(
+            .start(
+                StartRequest(
+                    token: .random(in: 1...UInt64.max), job: job,
+                    cgroup: CgroupPlan(
+                        isUnified: Host.hasUnifiedCgroups, directories: groups, settings: [], outOfMemoryEvents: ""),
+                    output: limits
+                        ?? OutputPlan(root: outbox, segmentBytes: 64 << 20, jobBytes: 1 << 30, dropsAtLimit: false),
+                    plan: plan)))
+        return job
+    }
+
+    func exit(of job: ShimJob, seconds: Int = 30) throws -> ExitRecord {
+        try next(seconds: seconds) { event in
+            if case .exited(let record) = event, record.job == job { record } else { nil }
+        }
+    }
+
+    func drained(_ job: ShimJob, seconds: Int = 30) throws -> UInt64 {
+        try next(seconds: seconds) { event in
+            if case .drained(job, let position) = event { position } else { nil }
+        }
+    }
+
+    /// Runs a job to its end; returns how it ended and what it wrote.
+    func run(
+        _ arguments: [String], configure: (inout SandboxPlan) -> Void = { _ in }
+    ) throws -> (exit: ExitRecord, stdout: [UInt8], stderr: [UInt8]) {
+        let job = try start(arguments, configure: configure)
+        let record = try next { event -> Result<ExitRecord, SystemCallError>? in
+            switch event {
+            case .exited(let record) where record.job == job: .success(record)
+            case .startFailed(job, let step, let code): .failure(SystemCallError(step, code: code))
+            default: nil
+            }
+        }.get()
+        _ = try drained(job)
+        return (record, try output(of: job, .stdout), try output(of: job, .stderr))
+    }
+
+    /// What the outbox holds of a job's stream.
+    func output(of job: ShimJob, _ stream: Outbox.OutputStream) throws -> [UInt8] {
+        guard let reader = try OutboxReader(root: outbox, job: OutboxJob(high: job.high, low: job.low)) else { return [] }
+        var bytes: [UInt8] = []
+        while true {
+            let batch = try reader.read(maxBytes: 1 << 20)
+            if batch.pieces.isEmpty { return bytes }
+            var offset = 0
+            for piece in batch.pieces {
+                if piece.stream == stream { bytes += batch.bytes[offset..<offset + piece.count] }
+                offset += piece.count
+            }
+        }
+    }
+}
+
+extension SandboxPlan {
+    /// A sandbox of the host's programs, with user and network namespaces.
+    static func forTests(rootMount: String, arguments: [String]) -> SandboxPlan {
+        var plan = SandboxPlan()
+        plan.rootMount = rootMount
+        plan.hostname = "job-test"
+        plan.arguments = arguments
+        plan.environment = ["PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/work"]
+        plan.binds = [Bind(source: "/usr", target: "/usr"), Bind(source: "/etc", target: "/etc")]
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            plan.links.append(Link(destination: "usr/\(name)", path: "/\(name)"))
+        }
+        plan.idBase = 0x1000_0000
+        return plan
+    }
+}
+
+/// Control groups below the test's own, so that the machine's are left alone.
+enum TestCgroup {
+    static func directories(for job: ShimJob) -> [String] {
+        let name = "joblet-test-\(String(job.high, radix: 16))"
+        if Host.hasUnifiedCgroups { return ["\(own(""))/\(name)"] }
+        return ["\(own("pids"))/\(name)"]
+    }
+
+    /// The test's own group in the hierarchy of `controller`.
+    private static func own(_ controller: String) -> String {
+        let lines = ((try? readText("/proc/self/cgroup")) ?? "").split(separator: "\n")
+        for line in lines {
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3, fields[1].split(separator: ",").contains(Substring(controller)) || controller.isEmpty && fields[1].isEmpty
+            else { continue }
+            let path = fields[2] == "/" ? "" : String(fields[2])
+            return controller.isEmpty ? "/sys/fs/cgroup\(path)" : "/sys/fs/cgroup/\(controller)\(path)"
+        }
+        return "/sys/fs/cgroup"
+    }
+}
