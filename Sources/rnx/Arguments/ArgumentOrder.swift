@@ -1,8 +1,8 @@
 /// The command line as the parser takes it.
 ///
-/// Options that belong to every command may stand in front of it, which the parser does not allow, and `run`, `list` and
-/// the other verbs of `job` may stand alone. What belongs to the command of a job is fenced off behind `--`, so that
-/// nothing in it is taken for an option.
+/// Options that belong to every command may stand in front of it, which the parser does not allow, and `run`, `list`
+/// and the other verbs of `job` may stand alone. What belongs to the command of a job is fenced off behind `--`, so
+/// that nothing in it is taken for an option.
 struct ArgumentOrder: Equatable {
     let arguments: [String]
     /// Whether `--json` was asked for, which also decides how a wrong command line is reported.
@@ -55,23 +55,25 @@ struct ArgumentOrder: Equatable {
     private static func sharedOptions(_ words: inout ArraySlice<String>) -> [String] {
         var options: [String] = []
         while let word = words.first {
-            if word == "--json" {
-                options.append(word)
-            } else if sharedValueOptions.contains(word) {
-                options.append(word)
-                words.removeFirst()
-                guard let value = words.first else { break }
-                options.append(value)
-            } else if let name = word.split(separator: "=", maxSplits: 1).first, word.contains("="),
-                sharedValueOptions.contains(String(name))
-            {
-                options.append(word)
-            } else {
-                break
-            }
-            words.removeFirst()
+            guard word == "--json" || sharedValueOptions.contains(optionName(word)) else { break }
+            options += takeOption(&words, sharedValueOptions)
         }
         return options
+    }
+
+    /// Takes one option with its value from the front. `--name=value` becomes two words, because the parser would take
+    /// the word after `--name=` for its value.
+    fileprivate static func takeOption(_ words: inout ArraySlice<String>, _ valueOptions: Set<String>) -> [String] {
+        let word = words.removeFirst()
+        guard valueOptions.contains(optionName(word)) else { return [word] }
+        if let separator = word.firstIndex(of: "=") {
+            return [optionName(word), String(word[word.index(after: separator)...])]
+        }
+        return [word] + (words.popFirst().map { [$0] } ?? [])
+    }
+
+    private static func optionName(_ word: String) -> String {
+        word.firstIndex(of: "=").map { String(word[..<$0]) } ?? word
     }
 }
 
@@ -85,13 +87,11 @@ struct RunOrder: Equatable {
         var options: [String] = []
         var words = words
         while let word = words.first, word.hasPrefix("-") {
-            words.removeFirst()
-            if word == "--" { break }
-            options.append(word)
-            if Self.valueOptions.contains(word), let value = words.first {
-                options.append(value)
+            if word == "--" {
                 words.removeFirst()
+                break
             }
+            options += ArgumentOrder.takeOption(&words, Self.valueOptions)
         }
         self.options = options
         command = Array(words)

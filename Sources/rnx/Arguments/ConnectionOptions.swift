@@ -2,22 +2,23 @@ import ArgumentParser
 
 /// Options of every command: which server to talk to, and how to print.
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: "Configuration file; without it RNX_CONFIG and the usual places are searched.")
+    @Option(
+        parsing: .unconditional, help: "Configuration file; without it RNX_CONFIG and the usual places are searched.")
     var config: String?
 
-    @Option(help: "Node of the configuration file (default: RNX_NODE, else \"default\").")
+    @Option(parsing: .unconditional, help: "Node of the configuration file (default: RNX_NODE, else \"default\").")
     var node: String?
 
-    @Option(help: "Server as host:port, instead of the node's address (JOBLET_SERVER).")
+    @Option(parsing: .unconditional, help: "Server as host:port, instead of the node's address (JOBLET_SERVER).")
     var server: String?
 
-    @Option(help: "Client certificate file (JOBLET_CERT_PATH).")
+    @Option(parsing: .unconditional, help: "Client certificate file (JOBLET_CERT_PATH).")
     var cert: String?
 
-    @Option(help: "Private key file (JOBLET_KEY_PATH).")
+    @Option(parsing: .unconditional, help: "Private key file (JOBLET_KEY_PATH).")
     var key: String?
 
-    @Option(help: "CA certificate file (JOBLET_CA_PATH).")
+    @Option(parsing: .unconditional, help: "CA certificate file (JOBLET_CA_PATH).")
     var ca: String?
 
     @Flag(help: "Print JSON.")

@@ -33,15 +33,17 @@ struct PointInTime: Equatable {
 
     private static func zoned(_ text: String) -> Int64? {
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
-        guard let date = parse(text, style) else { return nil }
+        // The first 19 characters are a date and a time without zone, whose fields must exist.
+        guard let date = parse(text, style), fields(String(text.prefix(19)).replacing("T", with: " ")) != nil else {
+            return nil
+        }
         let nanoseconds = date.timeIntervalSince1970 * 1e9
         return nanoseconds >= 0 ? Int64(exactly: nanoseconds.rounded()) : nil
     }
 
     private static func local(_ text: String) -> Int64? {
-        let style = Date.ISO8601FormatStyle().year().month().day()
-            .dateTimeSeparator(text.contains("T") ? .standard : .space).time(includingFractionalSeconds: false)
-        guard let date = parse(text, style) ?? parse(text + ":00", style) else { return nil }
+        let spaced = text.replacing("T", with: " ", maxReplacements: 1)
+        guard let date = fields(spaced) ?? fields(spaced + ":00") else { return nil }
         // The fields were read as if they were UTC; the C library knows the zone of this host.
         var seconds = time_t(date.timeIntervalSince1970)
         var fields = tm()
@@ -49,6 +51,15 @@ struct PointInTime: Equatable {
         fields.tm_isdst = -1
         let time = Int64(mktime(&fields))
         return time >= 0 ? time * 1_000_000_000 : nil
+    }
+
+    /// `2006-01-02 15:04:05` in UTC. Parsing makes March 2 of February 30, so the text must also be what is written
+    /// back.
+    private static func fields(_ text: String) -> Date? {
+        let style = Date.ISO8601FormatStyle().year().month().day().dateTimeSeparator(.space)
+            .time(includingFractionalSeconds: false)
+        guard let date = parse(text, style), date.formatted(style) == text else { return nil }
+        return date
     }
 
     /// The date that the whole text is; parsing alone would pass over what follows a date.

@@ -71,7 +71,8 @@ struct LogCommand: ServerCommand {
         guard let text else { return 0 }
         guard let time = PointInTime(text) else {
             throw ValidationError(
-                "invalid time '\(text)' for \(option): expected RFC 3339, '2006-01-02 15:04:05', or a duration like 10m")
+                "invalid time '\(text)' for \(option): expected RFC 3339, '2006-01-02 15:04:05', or a duration like 10m"
+            )
         }
         return time.nanoseconds
     }

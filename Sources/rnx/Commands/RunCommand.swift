@@ -3,7 +3,7 @@ import GRPCCore
 import JobletAPI
 
 /// `rnx job run`.
-struct RunCommand: ServerCommand {
+struct RunCommand: AsyncParsableCommand, Sendable {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Start a job.",
@@ -43,10 +43,6 @@ struct RunCommand: ServerCommand {
         let plan = try UploadPlan(files: uploads.upload, directories: uploads.uploadDir)
         let target = try Target(connection, .process)
         try await Connection.open(target) { server in try await run(request, plan, on: server) }
-    }
-
-    func run(_ server: Connection) async throws {
-        try await run(request(), UploadPlan(files: [], directories: []), on: server)
     }
 
     private func run(_ request: Joblet_RunJobRequest, _ plan: UploadPlan, on server: Connection) async throws {

@@ -2,9 +2,9 @@ import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import Glibc
 import JobletAPI
+import JobletSecurity
 import NIOCore
 import NIOPosix
-import JobletSecurity
 
 /// One connection to one server.
 struct Connection: Sendable {

@@ -25,7 +25,7 @@ struct ServerAddress: Equatable, CustomStringConvertible {
         }
         let number = port.map { $0.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int($0) : nil } ?? Self.defaultPort
         guard let number, (1...65535).contains(number), !host.isEmpty,
-            host.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7F && $0 != "/" })
+            host.unicodeScalars.allSatisfy({ $0.value > 0x20 && !"[]/\u{7F}".unicodeScalars.contains($0) })
         else { throw invalid }
         self.host = String(host)
         self.port = number
@@ -69,7 +69,8 @@ struct Target {
         address = try ServerAddress(server ?? node?.address ?? "localhost:\(ServerAddress.defaultPort)")
         do {
             identity = TLSIdentity(
-                certificate: try certificate.map(TextFile.read) ?? node?.certificate ?? TextFile.read(usual.certificate),
+                certificate: try certificate.map(TextFile.read) ?? node?.certificate
+                    ?? TextFile.read(usual.certificate),
                 key: PrivateKeyPEM(try key.map(TextFile.read) ?? node?.key ?? TextFile.read(usual.key)),
                 authority: try authority.map(TextFile.read) ?? node?.authority ?? TextFile.read(usual.authority))
         } catch let error as SecurityError {

@@ -14,7 +14,8 @@ struct JobList {
     var lines: String {
         guard !jobs.isEmpty else { return Self.none }
         return jobs.reduce(into: "") { text, job in
-            text += "\(job.uuid) \(palette.status(job.status)) StartTime: \(job.shownTime) Command: \(job.shownCommand)\n"
+            text += "\(job.uuid.printable) \(palette.status(job.status)) "
+            text += "StartTime: \(job.shownTime) Command: \(job.shownCommand)\n"
         }
     }
 
@@ -22,12 +23,14 @@ struct JobList {
     var table: String {
         guard !jobs.isEmpty else { return Self.none }
         let header = ["ID", "NAME", "NODE ID", "STATUS", "START TIME", "COMMAND"]
-        let rows = [header] + jobs.map { job in
-            [
-                job.uuid, job.name.printable.dashIfEmpty, job.nodeID.printable.dashIfEmpty, job.status.printable,
-                TimeText.table(job.startTime.isEmpty ? job.scheduledTime : job.startTime), job.shownCommand,
-            ]
-        }
+        let rows =
+            [header]
+            + jobs.map { job in
+                [
+                    job.uuid, job.name.printable.dashIfEmpty, job.nodeID.printable.dashIfEmpty, job.status.printable,
+                    TimeText.table(job.startTime.isEmpty ? job.scheduledTime : job.startTime), job.shownCommand,
+                ]
+            }
         let limits = [38, 25, 38, Int.max, 21, Int.max]
         let widths = header.indices.map { column in
             let longest = rows.lazy.map { $0[column].count }.max() ?? 0

@@ -66,7 +66,8 @@ struct UploadPlan {
         if let index = places[entry.path] {
             // Two trees may share a directory, but nothing else.
             guard entry.isDirectory, entries[index].isDirectory else {
-                throw Failure(.local, "two uploads have the path \(entry.path): \(entries[index].source), \(entry.source)")
+                throw Failure(
+                    .local, "two uploads have the path \(entry.path): \(entries[index].source), \(entry.source)")
             }
             return
         }
