@@ -81,3 +81,12 @@ extension Configuration {
         return (host.isEmpty ? nil : String(host), port)
     }
 }
+
+extension Configuration.Loaded {
+    /// The same with options applied; throws what makes them unusable.
+    public func applying(_ overrides: Configuration.Overrides) throws(Configuration.LoadError) -> Self {
+        var changed = configuration
+        try changed.apply(overrides)
+        return Self(configuration: changed, file: file, format: format, warnings: warnings)
+    }
+}

@@ -1,0 +1,135 @@
+import CLinux
+import Glibc
+import Kernel
+public import Storage
+
+/// Reads what a job left in its kept work directory, entry by entry; holds one open file.
+public actor KeptFiles {
+    /// An entry of the copied tree.
+    public struct Entry: Sendable, Hashable {
+        /// The path below the copied one; empty for that one itself.
+        public let path: String
+        /// Permission bits.
+        public let mode: UInt32
+        /// Whether it is a directory.
+        public let isDirectory: Bool
+        /// Bytes of content that follow.
+        public let size: UInt64
+        /// Where a symbolic link points to; empty for others.
+        public let linkDestination: String
+    }
+
+    /// What comes next.
+    public enum Piece: Sendable, Hashable {
+        /// A new entry; a directory comes before what it holds.
+        case entry(Entry)
+        /// More of the file whose entry came last.
+        case content([UInt8])
+    }
+
+    private static let chunk = 256 << 10
+
+    private let thread = BlockingExecutor.shared.thread()
+    private let root: FileDescriptor
+    private var pending: [(relative: String, shown: String)]
+    private var file: FileDescriptor?
+    private var offset: UInt64 = 0
+    private var left: UInt64 = 0
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    /// A reader of `path` below the directory `root`.
+    init(root: String, path: WorkPath) throws(EngineError) {
+        do throws(SystemCallError) {
+            self.root = try FileDescriptor.openDirectory(root)
+        } catch {
+            throw EngineError(
+                error.code == ENOENT ? .notFound : .unavailable, "the work directory cannot be read: \(error)")
+        }
+        pending = [(path.components.isEmpty ? "." : path.description, "")]
+    }
+
+    /// The next entry or part of a file; nil after the last. Sockets, devices and pipes are passed over.
+    public func next() throws(EngineError) -> Piece? {
+        do throws(SystemCallError) {
+            if left > 0, let file {
+                let bytes = try file.read(at: Int(offset), count: Int(min(left, UInt64(KeptFiles.chunk))))
+                // A file that shrinks while it is copied would leave a hole: that is an error, not an end.
+                guard !bytes.isEmpty else { throw SystemCallError("a file became shorter while it was copied", code: EIO) }
+                offset += UInt64(bytes.count)
+                left -= UInt64(bytes.count)
+                return .content(bytes)
+            }
+            file = nil
+            while let (relative, shown) = pending.popLast() {
+                if let entry = try open(relative, shown) { return .entry(entry) }
+            }
+            return nil
+        } catch {
+            let code: EngineError.Code =
+                switch error.code {
+                case ENOENT, ENOTDIR: .notFound
+                case ELOOP, EXDEV: .invalidArgument
+                default: .unavailable
+                }
+            throw EngineError(code, "cannot copy: \(error)")
+        }
+    }
+
+    private func open(_ relative: String, _ shown: String) throws(SystemCallError) -> Entry? {
+        // The job may have made any link, and may be changing the tree now: nothing leaves the directory.
+        let resolve = UInt64(JOBLET_RESOLVE_BENEATH | JOBLET_RESOLVE_NO_SYMLINKS)
+        let path = FileDescriptor(
+            owning: try check(
+                joblet_openat2(
+                    root.number, relative, UInt64(JOBLET_O_PATH | O_NOFOLLOW | O_CLOEXEC), 0, resolve), "open \(relative)"))
+        var status = stat()
+        try retrying("stat \(relative)") { fstat(path.number, &status) }
+        let mode = UInt32(status.st_mode & 0o777)
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR:
+            let names = try Directory.names(in: "/proc/self/fd/\(path.number)")
+            for name in names.sorted(by: >) {
+                pending.append((
+                    relative == "." ? name : "\(relative)/\(name)", shown.isEmpty ? name : "\(shown)/\(name)"
+                ))
+            }
+            return Entry(path: shown, mode: mode, isDirectory: true, size: 0, linkDestination: "")
+        case S_IFREG:
+            let opened = FileDescriptor(
+                owning: try check(
+                    joblet_openat2(root.number, relative, UInt64(O_RDONLY | O_CLOEXEC), 0, resolve), "open \(relative)"))
+            file = opened
+            offset = 0
+            left = UInt64(status.st_size)
+            return Entry(path: shown, mode: mode, isDirectory: false, size: left, linkDestination: "")
+        case S_IFLNK:
+            var buffer = [CChar](repeating: 0, count: 4096)
+            let count = try retrying("readlink \(relative)") { readlinkat(path.number, "", &buffer, buffer.count) }
+            let bytes = buffer.prefix(count).map { UInt8(bitPattern: $0) }
+            return Entry(
+                path: shown, mode: mode, isDirectory: false, size: 0,
+                linkDestination: String(decoding: bytes, as: UTF8.self))
+        default: return nil
+        }
+    }
+}
+
+extension JobEngine {
+    /// The files below `path` of a job that keeps its work directory; `path` may be absolute in the job.
+    public func keptFiles(of id: JobID, path: String) async throws(EngineError) -> KeptFiles {
+        let record = try await record(of: id)
+        guard record.specification.keepsWork || configuration.workOnDisk else {
+            throw EngineError(
+                .failedPrecondition, "job \(id) does not keep its work directory (run it with --keep-work)")
+        }
+        var relative = path
+        if path.hasPrefix("/") {
+            guard path == "/work" || path.hasPrefix("/work/") else {
+                throw EngineError(.invalidArgument, "only files below /work can be copied, not '\(path.prefix(128))'")
+            }
+            relative = String(path.dropFirst("/work/".count))
+        }
+        return try KeptFiles(root: planner.workDirectory(of: id), path: try WorkPath(relative))
+    }
+}

@@ -1,0 +1,16 @@
+import ArgumentParser
+import Engine
+import Server
+
+/// `joblet check`: what this host offers and what it would refuse.
+struct CheckCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Prints what this host offers and what would be refused.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        let configuration = try options.load().configuration
+        print(configuration.dataDirectory)
+    }
+}

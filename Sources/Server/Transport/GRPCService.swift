@@ -1,0 +1,98 @@
+import Engine
+import GRPCCore
+import GRPCNIOTransportHTTP2Posix
+import JobletAPI
+import JobletSecurity
+import Logging
+import ServiceLifecycle
+import Storage
+
+/// The gRPC server of a node: one TCP listener with mutual TLS.
+struct GRPCService: Service {
+    /// How long calls may take to end once the server is told to stop.
+    private static let closingTime = Duration.seconds(1)
+
+    let engine: JobEngine
+    let configuration: Configuration
+    let tls: ServerTLS
+    let logger: Logger
+    /// Hears the address once connections are taken.
+    let isListening: @Sendable (String) -> Void
+
+    func run() async throws {
+        let closing = ClosingSignal()
+        let transport = HTTP2ServerTransport.Posix(
+            address: address, transportSecurity: tls.transportSecurity, config: transportConfiguration)
+        let server = GRPCServer(
+            transport: transport, services: services(closing), interceptors: [RoleInterceptor()])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.serve() }
+            group.addTask {
+                let address = try await transport.listeningAddress
+                logger.info("listening", metadata: ["address": "\(address)"])
+                isListening("\(address)")
+                try await gracefulShutdown()
+                closing.close()
+                server.beginGracefulShutdown()
+                // Calls that do not end by then are cut off.
+                try await Task.sleep(for: GRPCService.closingTime)
+                throw CancellationError()
+            }
+            defer { group.cancelAll() }
+            do {
+                try await group.next()
+            } catch is CancellationError {}
+        }
+    }
+
+    private var address: GRPCNIOTransportHTTP2Posix.SocketAddress {
+        configuration.server.address.contains(":")
+            ? .ipv6(host: configuration.server.address, port: configuration.server.port)
+            : .ipv4(host: configuration.server.address, port: configuration.server.port)
+    }
+
+    private func services(_ closing: ClosingSignal) -> [any RegistrableRPCService] {
+        [
+            JobService(engine: engine, closing: closing),
+            TransferService(engine: engine),
+            NodeService(information: nodeInformation),
+            NetworkService(), VolumeService(), RuntimeService(),
+            MonitoringService(nodeID: engine.identity.id),
+        ]
+    }
+
+    private var nodeInformation: Joblet_Ext_NodeInfo {
+        var information = Joblet_Ext_NodeInfo()
+        information.nodeID = engine.identity.id
+        information.version = BuildInformation.version
+        information.maxUploadBytes = UInt64(configuration.uploads.maxBytes)
+        information.maxMessageBytes = UInt64(configuration.grpc.maxReceiveMessageBytes)
+        information.defaultNetwork = configuration.network.defaultNetwork.rawValue
+        information.networks = configuration.sandbox.allowHostNetwork ? ["none", "host"] : ["none"]
+        return information
+    }
+
+    private var transportConfiguration: HTTP2ServerTransport.Posix.Config {
+        let limits = configuration.grpc
+        var result = HTTP2ServerTransport.Posix.Config.defaults
+        result.rpc.maxRequestPayloadSize = limits.maxReceiveMessageBytes
+        result.http2.maxConcurrentStreams = limits.maxConcurrentStreams
+        // Log streams of a hundred megabytes a second need more than 64 KiB in flight.
+        result.http2.targetWindowSize = 1 << 20
+        result.connection.keepalive.time = limits.keepAliveTime
+        result.connection.keepalive.timeout = limits.keepAliveTimeout
+        // The original's clients send pings at this rate, with and without calls.
+        result.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = limits.keepAliveTime / 2
+        result.connection.keepalive.clientBehavior.allowWithoutCalls = true
+        result.connection.maxIdleTime = limits.maxConnectionIdle > .zero ? limits.maxConnectionIdle : nil
+        result.connection.maxAge = limits.maxConnectionAge > .zero ? limits.maxConnectionAge : nil
+        result.connection.maxGraceTime = limits.maxConnectionAgeGrace
+        if limits.maxConnections > 0 {
+            result.channelDebuggingCallbacks.onBindTCPListener = { channel in
+                ConnectionLimit.apply(limits.maxConnections, to: channel)
+            }
+        }
+        tls.configure(&result)
+        return result
+    }
+}
