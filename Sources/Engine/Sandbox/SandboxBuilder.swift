@@ -63,6 +63,7 @@ public struct SandboxBuilder {
             try mountWork(in: root)
             try sealRoot()
             try limitResources()
+            try giveOutput(descriptors)
             try enterUserNamespace()
             try takeDescriptors(descriptors)
             try dropPrivileges()
@@ -211,6 +212,16 @@ public struct SandboxBuilder {
                 joblet_set_rlimit(limit.resource, limit.soft, limit.hard), "setrlimit \(limit.resource)")
         }
         try writeControl("/proc/self/oom_score_adj", "0")
+    }
+
+    /// Lets the job open /dev/stdout and /dev/stderr, which opens the pipes anew; other users of it may write.
+    private mutating func giveOutput(_ given: Descriptors) throws(SystemCallError) {
+        step = "descriptors"
+        let base = plan.idBase ?? 0
+        for number in [given.stdout, given.stderr] {
+            try retrying("fchown") { fchown(number, base, base) }
+            try retrying("fchmod") { fchmod(number, 0o622) }
+        }
     }
 
     private mutating func enterUserNamespace() throws(SystemCallError) {
