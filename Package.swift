@@ -84,7 +84,7 @@ var targets: [Target] = [
     // the tests builds every program.
     .testTarget(
         name: "SandboxTests",
-        dependencies: ["Sandbox", "Outbox", "Kernel", "CLinux", "TestSupport"],
+        dependencies: ["Engine", "Sandbox", "Outbox", "Kernel", "CLinux", "TestSupport"],
         swiftSettings: strict),
     .testTarget(
         name: "EngineTests",

@@ -25,17 +25,18 @@ final class ShimProcess {
 
     deinit {
         socket = nil
-        // Jobs end with their groups; the shim and its pump with it.
-        for group in groups { for pid in group.processes { kill(pid, SIGKILL) } }
+        // Jobs end with their groups; a pump would go on after the shim's death until their pipes are drained.
+        let children = (try? readText("/proc/\(pid)/task/\(pid)/children")) ?? ""
         kill(pid, SIGKILL)
+        for child in children.split(separator: " ") { pid_t(child).map { _ = kill($0, SIGKILL) } }
         waitpid(pid, nil, 0)
-        for group in groups { group.directories.forEach { rmdir($0) } }
-    }
-
-    private var groups: [(directories: [String], processes: [pid_t])] {
-        usedGroups.map { directories in
-            let text = directories.first.flatMap { try? String(contentsOfFile: "\($0)/cgroup.procs", encoding: .utf8) }
-            return (directories, (text ?? "").split(separator: "\n").compactMap { pid_t($0) })
+        let deadline = SystemClock.sinceBoot() + 10_000_000_000
+        for group in usedGroups.joined() {
+            while rmdir(group) != 0, errno == EBUSY, SystemClock.sinceBoot() < deadline {
+                let processes = (try? readText("\(group)/cgroup.procs")) ?? ""
+                for process in processes.split(separator: "\n") { pid_t(process).map { _ = kill($0, SIGKILL) } }
+                poll(nil, 0, 1)
+            }
         }
     }
 
@@ -117,19 +118,19 @@ final class ShimProcess {
     /// Starts `arguments` in a sandbox and returns the job.
     @discardableResult
     func start(
-        _ arguments: [String], limits: OutputPlan? = nil, configure: (inout SandboxPlan) -> Void = { _ in }
+        _ arguments: [String], limits: OutputPlan? = nil, cgroup: TestCgroup = TestCgroup(),
+        configure: (inout SandboxPlan) -> Void = { _ in }
     ) throws -> ShimJob {
         let job = ShimJob(high: .random(in: 0...UInt64.max), low: .random(in: 0...UInt64.max))
         var plan = SandboxPlan.forTests(rootMount: "\(directory.path)/root", arguments: arguments)
         configure(&plan)
-        let groups = TestCgroup.directories(for: job)
-        usedGroups.append(groups)
+        let groups = cgroup.plan(for: job)
+        usedGroups.append(groups.directories)
         send(
             .start(
                 StartRequest(
                     token: .random(in: 1...UInt64.max), job: job,
-                    cgroup: CgroupPlan(
-                        isUnified: Host.hasUnifiedCgroups, directories: groups, settings: [], outOfMemoryEvents: ""),
+                    cgroup: groups,
                     output: limits
                         ?? OutputPlan(root: outbox, segmentBytes: 64 << 20, jobBytes: 1 << 30, dropsAtLimit: false),
                     plan: plan)))
@@ -150,9 +151,10 @@ final class ShimProcess {
 
     /// Runs a job to its end; returns how it ended and what it wrote.
     func run(
-        _ arguments: [String], configure: (inout SandboxPlan) -> Void = { _ in }
+        _ arguments: [String], cgroup: TestCgroup = TestCgroup(),
+        configure: (inout SandboxPlan) -> Void = { _ in }
     ) throws -> (exit: ExitRecord, stdout: [UInt8], stderr: [UInt8]) {
-        let job = try start(arguments, configure: configure)
+        let job = try start(arguments, cgroup: cgroup, configure: configure)
         let record = try next { event -> Result<ExitRecord, SystemCallError>? in
             switch event {
             case .exited(let record) where record.job == job: .success(record)
@@ -194,27 +196,5 @@ extension SandboxPlan {
         }
         plan.idBase = 0x1000_0000
         return plan
-    }
-}
-
-/// Control groups below the test's own, so that the machine's are left alone.
-enum TestCgroup {
-    static func directories(for job: ShimJob) -> [String] {
-        let name = "joblet-test-\(String(job.high, radix: 16))"
-        if Host.hasUnifiedCgroups { return ["\(own(""))/\(name)"] }
-        return ["\(own("pids"))/\(name)"]
-    }
-
-    /// The test's own group in the hierarchy of `controller`.
-    private static func own(_ controller: String) -> String {
-        let lines = ((try? readText("/proc/self/cgroup")) ?? "").split(separator: "\n")
-        for line in lines {
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3, fields[1].split(separator: ",").contains(Substring(controller)) || controller.isEmpty && fields[1].isEmpty
-            else { continue }
-            let path = fields[2] == "/" ? "" : String(fields[2])
-            return controller.isEmpty ? "/sys/fs/cgroup\(path)" : "/sys/fs/cgroup/\(controller)\(path)"
-        }
-        return "/sys/fs/cgroup"
     }
 }

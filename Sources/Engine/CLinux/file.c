@@ -31,12 +31,15 @@ int32_t joblet_mount_setattr(int32_t fd, int32_t recursive, uint64_t set, int32_
 }
 
 int32_t joblet_move_mount(int32_t from, int32_t to_dirfd, const char *to) {
-    return result(syscall(SYS_move_mount, from, "", to_dirfd, to, MOVE_MOUNT_F_EMPTY_PATH));
+    unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*to ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
+    return result(syscall(SYS_move_mount, from, "", to_dirfd, to, flags));
 }
 
 int32_t joblet_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data) {
     return result(mount(source, target, type, (unsigned long)flags, data));
 }
+
+int32_t joblet_fsopen(const char *type) { return result(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC)); }
 
 int32_t joblet_umount(const char *target, int32_t flags) { return result(umount2(target, flags)); }
 

@@ -134,7 +134,7 @@ struct EtcCopy {
         guard status.st_mode & 0o4 != 0 else { return "not readable by every user of the host" }
         guard status.st_size <= EtcCopy.fileLimit else { return "larger than 4 MiB" }
         let file = try FileDescriptor.open(path, flags: O_RDONLY | O_NONBLOCK)
-        let contents = try file.read(at: 0, count: EtcCopy.fileLimit)
+        let contents = try file.read(at: 0, count: status.st_size)
         if EtcCopy.holdsPrivateKey(contents) { return "holds a private key" }
         bytes += contents.count
         try place(.file(contents), at: name)

@@ -74,12 +74,22 @@ public struct SeccompProfile: Sendable {
             for name in rule.calls { try filter.allow(name, when: rule.condition) }
         }
         for name in absent { try filter.hide(name) }
-        for name in refused { _ = try filter.number(of: name) }
+        for name in refused { _ = try filter.resolve(name) }
         do throws(SystemCallError) {
             return filter.prefix + (try filter.exported())
         } catch {
             throw .failed(error)
         }
+    }
+}
+
+extension SeccompProfile {
+    /// The number of the call `name` on this architecture; nil where only others have it.
+    public static func number(of name: String) throws(CompilationError) -> Int32? {
+        let number = seccomp_syscall_resolve_name(name)
+        // __NR_SCMP_ERROR; other negative numbers stand for calls of other architectures.
+        guard number != -1 else { throw .unknownCall(name) }
+        return number >= 0 ? number : nil
     }
 }
 
@@ -89,8 +99,6 @@ private final class SeccompFilter {
     private static let allow: UInt32 = 0x7fff_0000
     private static let notPermitted = 0x0005_0000 | UInt32(EPERM)
     private static let notImplemented = 0x0005_0000 | UInt32(ENOSYS)
-    /// What libseccomp says of a name it does not know (__NR_SCMP_ERROR).
-    private static let unknown: Int32 = -1
 
     private let context: scmp_filter_ctx
     private var newest: Int32 = 0
@@ -116,10 +124,8 @@ private final class SeccompFilter {
         guard status >= 0 else { throw .failed(SystemCallError(operation, code: -status)) }
     }
 
-    /// The call's number; negative where only other architectures have it.
-    func number(of name: String) throws(SeccompProfile.CompilationError) -> Int32 {
-        let number = seccomp_syscall_resolve_name(name)
-        guard number != SeccompFilter.unknown else { throw .unknownCall(name) }
+    func resolve(_ name: String) throws(SeccompProfile.CompilationError) -> Int32? {
+        guard let number = try SeccompProfile.number(of: name) else { return nil }
         newest = max(newest, number)
         return number
     }
@@ -137,8 +143,7 @@ private final class SeccompFilter {
     private func add(
         _ name: String, _ action: UInt32, _ comparisons: [scmp_arg_cmp]
     ) throws(SeccompProfile.CompilationError) {
-        let number = try number(of: name)
-        guard number >= 0 else { return }
+        guard let number = try resolve(name) else { return }
         try checked(
             seccomp_rule_add_array(context, action, number, UInt32(comparisons.count), comparisons),
             "seccomp rule for \(name)")

@@ -54,14 +54,16 @@ public struct SandboxBuilder {
     /// or 126 and a line on its standard error, as a shell would.
     public mutating func run(_ descriptors: Descriptors) throws(Failure) -> Never {
         do throws(SystemCallError) {
+            try beginSession()
             try joinCgroups(descriptors.tasks)
-            try mountRoot()
-            try mountFiles()
+            let root = try mountRoot()
+            try mountFiles(in: root)
             try mountDevices()
             try mountProcesses()
-            try mountWork()
+            try mountWork(in: root)
             try sealRoot()
             try limitResources()
+            try giveOutput(descriptors)
             try enterUserNamespace()
             try takeDescriptors(descriptors)
             try dropPrivileges()
@@ -71,12 +73,18 @@ public struct SandboxBuilder {
         Execution(plan: plan).run()
     }
 
-    private var idOptions: String {
-        let base = plan.idBase ?? 0
-        return "uid=\(base),gid=\(base)"
-    }
-
     private func inRoot(_ path: String) -> String { plan.rootMount + path }
+
+    /// Leaves behind what a child inherits: the terminal, ignored and blocked signals.
+    private mutating func beginSession() throws(SystemCallError) {
+        step = "session"
+        // Else /dev/tty would be the terminal that the shim was started from.
+        try retrying("setsid") { setsid() }
+        for number in 1..<Int32(NSIG) { signal(number, SIG_DFL) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        try retrying("sigprocmask") { sigprocmask(SIG_SETMASK, &none, nil) }
+    }
 
     private mutating func joinCgroups(_ tasks: [Int32]) throws(SystemCallError) {
         guard !tasks.isEmpty else { return }
@@ -87,50 +95,39 @@ public struct SandboxBuilder {
         try check(joblet_unshare(UInt64(JOBLET_CLONE_NEWCGROUP)), "unshare")
     }
 
-    private mutating func mountRoot() throws(SystemCallError) {
+    private mutating func mountRoot() throws(SystemCallError) -> SandboxRoot {
         step = "root filesystem"
         umask(0)
         try mount("none", "/", "", UInt64(MS_REC | MS_PRIVATE), "")
         try mount("tmpfs", plan.rootMount, "tmpfs", UInt64(MS_NOSUID | MS_NODEV), "mode=0755,size=4m")
+        let root = try SandboxRoot(plan.rootMount)
         for path in ["/proc", "/dev", "/sys", "/tmp", "/work", "/run", "/var", "/var/tmp", "/root", "/etc"] {
-            try makeDirectory(inRoot(path))
+            try root.makeDirectory(path)
         }
+        return root
     }
 
-    private mutating func mountFiles() throws(SystemCallError) {
+    private mutating func mountFiles(in root: SandboxRoot) throws(SystemCallError) {
         for bind in plan.binds {
             step = "mount \(bind.target)"
-            try attach(bind)
+            try root.attach(
+                bind.source, at: bind.target,
+                attributes: SandboxBuilder.bindAttributes | (bind.isReadOnly ? UInt64(JOBLET_MOUNT_ATTR_RDONLY) : 0),
+                owner: plan.mapsFileOwners ? userNamespace : -1)
         }
         step = "root filesystem"
-        for link in plan.links {
-            if let slash = link.path.lastIndex(of: "/"), slash != link.path.startIndex {
-                try makeDirectory(inRoot(String(link.path[..<slash])))
-            }
-            // A directory of the root under the link's name, /var/tmp say, gives way only if empty.
-            _ = rmdir(inRoot(link.path))
-            try retrying("symlink \(link.path)") { symlink(link.destination, inRoot(link.path)) }
+        for link in plan.links { try root.link(link.path, to: link.destination) }
+        // Programs count processors here; the rest of sysfs shows the host and stays out.
+        step = "sys"
+        let processors = "/sys/devices/system/cpu"
+        if Directory.exists(processors) {
+            try root.attach(
+                processors, at: processors,
+                attributes: SandboxBuilder.bindAttributes | UInt64(JOBLET_MOUNT_ATTR_RDONLY), owner: -1)
         }
     }
 
-    private func attach(_ bind: SandboxPlan.Bind) throws(SystemCallError) {
-        var status = stat()
-        try retrying("stat \(bind.source)") { stat(bind.source, &status) }
-        let target = inRoot(bind.target)
-        if status.st_mode & S_IFMT == S_IFDIR {
-            try makeDirectory(target)
-        } else {
-            if let slash = target.lastIndex(of: "/") { try makeDirectory(String(target[..<slash])) }
-            _ = try FileDescriptor.open(target, flags: O_WRONLY | O_CREAT, mode: 0o644)
-        }
-        let tree = FileDescriptor(
-            owning: try check(joblet_open_tree(AT_FDCWD, bind.source, 0), "open_tree \(bind.source)"))
-        var attributes = UInt64(JOBLET_MOUNT_ATTR_NOSUID | JOBLET_MOUNT_ATTR_NODEV)
-        if bind.isReadOnly { attributes |= UInt64(JOBLET_MOUNT_ATTR_RDONLY) }
-        let owner = plan.mapsFileOwners ? userNamespace : -1
-        try check(joblet_mount_setattr(tree.number, 0, attributes, owner), "mount_setattr \(bind.source)")
-        try check(joblet_move_mount(tree.number, AT_FDCWD, target), "move_mount \(bind.target)")
-    }
+    private static let bindAttributes = UInt64(JOBLET_MOUNT_ATTR_NOSUID | JOBLET_MOUNT_ATTR_NODEV)
 
     private mutating func mountDevices() throws(SystemCallError) {
         step = "devices"
@@ -142,16 +139,13 @@ public struct SandboxBuilder {
         for (name, major, minor) in nodes {
             try check(joblet_mknod_char("\(dev)/\(name)", 0o666, major, minor), "mknod /dev/\(name)")
         }
-        try makeDirectory("\(dev)/pts")
-        try makeDirectory("\(dev)/shm")
+        for name in ["pts", "shm"] { try Directory.create("\(dev)/\(name)", mode: 0o755) }
         let base = plan.idBase ?? 0
         // Group 5 is tty, which the prepared /etc/group names.
         try mount(
             "devpts", "\(dev)/pts", "devpts", UInt64(MS_NOSUID | MS_NOEXEC),
             "newinstance,ptmxmode=0666,mode=0620,gid=\(base + 5)")
-        try mount(
-            "tmpfs", "\(dev)/shm", "tmpfs", UInt64(MS_NOSUID | MS_NODEV | MS_NOEXEC),
-            "mode=1777,size=\(plan.sharedMemoryBytes),\(idOptions)")
+        try mountMemory("/dev/shm", "mode=1777", plan.sharedMemoryBytes, UInt64(MS_NOEXEC))
         let links = [
             ("/proc/self/fd", "fd"), ("/proc/self/fd/0", "stdin"), ("/proc/self/fd/1", "stdout"),
             ("/proc/self/fd/2", "stderr"), ("pts/ptmx", "ptmx"),
@@ -168,11 +162,11 @@ public struct SandboxBuilder {
         let proc = inRoot("/proc")
         let flags = UInt64(MS_NOSUID | MS_NODEV | MS_NOEXEC)
         try mount("proc", proc, "proc", flags, "")
-        for name in MaskedPaths.readOnly where Directory.exists("\(proc)/\(name)") {
+        for name in MaskedPaths.readOnly(forHostRoot: plan.idBase == nil) where Directory.exists("\(proc)/\(name)") {
             try mount("\(proc)/\(name)", "\(proc)/\(name)", "", UInt64(MS_BIND), "")
             try mount("none", "\(proc)/\(name)", "", UInt64(MS_REMOUNT | MS_BIND | MS_RDONLY) | flags, "")
         }
-        for name in MaskedPaths.hidden {
+        for name in MaskedPaths.hidden(fromHostRoot: plan.idBase == nil) {
             var status = stat()
             guard lstat("\(proc)/\(name)", &status) == 0 else { continue }
             if status.st_mode & S_IFMT == S_IFDIR {
@@ -181,32 +175,17 @@ public struct SandboxBuilder {
                 try mount(inRoot("/dev/null"), "\(proc)/\(name)", "", UInt64(MS_BIND), "")
             }
         }
-        // Programs count processors here; the rest of sysfs shows the host and stays out.
-        step = "sys"
-        let processors = "/sys/devices/system/cpu"
-        if Directory.exists(processors) {
-            try attach(SandboxPlan.Bind(source: processors, target: processors), mapped: false)
-        }
     }
 
-    private func attach(_ bind: SandboxPlan.Bind, mapped: Bool) throws(SystemCallError) {
-        var unmapped = SandboxBuilder(plan: plan, userNamespace: mapped ? userNamespace : -1)
-        unmapped.step = step
-        try unmapped.attach(bind)
-    }
-
-    private mutating func mountWork() throws(SystemCallError) {
+    private mutating func mountWork(in root: SandboxRoot) throws(SystemCallError) {
         step = "temporary directory"
-        let flags = UInt64(MS_NOSUID | MS_NODEV)
-        try mount("tmpfs", inRoot("/tmp"), "tmpfs", flags, "mode=1777,size=\(plan.temporaryBytes),\(idOptions)")
-        try mount(inRoot("/tmp"), inRoot("/var/tmp"), "", UInt64(MS_BIND), "")
+        try mountMemory("/tmp", "mode=1777", plan.temporaryBytes, 0)
+        try root.attach(inRoot("/tmp"), at: "/var/tmp", attributes: SandboxBuilder.bindAttributes, owner: -1)
         step = "work directory"
         switch plan.work {
-        case .memory(let bytes):
-            try mount("tmpfs", inRoot("/work"), "tmpfs", flags, "mode=0755,size=\(bytes),\(idOptions)")
+        case .memory(let bytes): try mountMemory("/work", "mode=0755", bytes, 0)
         case .directory(let path):
-            try mount(path, inRoot("/work"), "", UInt64(MS_BIND), "")
-            try mount("none", inRoot("/work"), "", UInt64(MS_REMOUNT | MS_BIND) | flags, "")
+            try root.attach(path, at: "/work", attributes: SandboxBuilder.bindAttributes, owner: -1)
         }
         if !plan.staging.isEmpty {
             step = "uploads"
@@ -233,6 +212,16 @@ public struct SandboxBuilder {
                 joblet_set_rlimit(limit.resource, limit.soft, limit.hard), "setrlimit \(limit.resource)")
         }
         try writeControl("/proc/self/oom_score_adj", "0")
+    }
+
+    /// Lets the job open /dev/stdout and /dev/stderr, which opens the pipes anew; other users of it may write.
+    private mutating func giveOutput(_ given: Descriptors) throws(SystemCallError) {
+        step = "descriptors"
+        let base = plan.idBase ?? 0
+        for number in [given.stdout, given.stderr] {
+            try retrying("fchown") { fchown(number, base, base) }
+            try retrying("fchmod") { fchmod(number, 0o622) }
+        }
     }
 
     private mutating func enterUserNamespace() throws(SystemCallError) {
@@ -272,6 +261,7 @@ public struct SandboxBuilder {
         try check(joblet_close_range(UInt32(next), UInt32.max, 0), "close_range")
         step = "work directory"
         try retrying("chdir \(plan.workDirectory)") { chdir(plan.workDirectory) }
+        umask(0o022)
     }
 
     /// Where the status pipe is once the descriptors are in place.
@@ -304,13 +294,19 @@ public struct SandboxBuilder {
         }
     }
 
+    /// A tmpfs of the job's own. Empty files take memory beyond its size, so that their number is limited too.
+    private func mountMemory(
+        _ path: String, _ mode: String, _ bytes: UInt64, _ flags: UInt64
+    ) throws(SystemCallError) {
+        let base = plan.idBase ?? 0
+        try mount(
+            "tmpfs", inRoot(path), "tmpfs", UInt64(MS_NOSUID | MS_NODEV) | flags,
+            "\(mode),size=\(bytes),nr_inodes=\(bytes / 4096 + 1024),uid=\(base),gid=\(base)")
+    }
+
     private func mount(
         _ source: String, _ target: String, _ type: String, _ flags: UInt64, _ data: String
     ) throws(SystemCallError) {
         try check(joblet_mount(source, target, type, flags, data), "mount \(type.isEmpty ? source : type)")
-    }
-
-    private func makeDirectory(_ path: String) throws(SystemCallError) {
-        try Directory.create(path, mode: 0o755)
     }
 }

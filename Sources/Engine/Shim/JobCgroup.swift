@@ -34,16 +34,30 @@ extension CgroupPlan {
         }
     }
 
-    /// Whether any process would notice SIGTERM: it catches the signal, or blocks it to wait for it.
+    /// Whether any process would notice SIGTERM: it catches the signal, blocks it, or waits for it.
     var handlesTermination: Bool {
-        processes.contains { pid in
-            guard let text = try? readText("/proc/\(pid)/status") else { return false }
-            return text.split(separator: "\n").contains { line in
-                guard line.hasPrefix("SigCgt:") || line.hasPrefix("SigBlk:"),
-                    let mask = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
-                else { return false }
-                return mask & 1 << UInt64(SIGTERM - 1) != 0
-            }
+        processes.contains { JobCgroup.catchesTermination($0) || JobCgroup.waitsForSignals($0) }
+    }
+}
+
+private enum JobCgroup {
+    static func catchesTermination(_ pid: Int32) -> Bool {
+        guard let text = try? readText("/proc/\(pid)/status") else { return false }
+        return text.split(separator: "\n").contains { line in
+            guard line.hasPrefix("SigCgt:") || line.hasPrefix("SigBlk:"),
+                let mask = UInt64(line.dropFirst(7).drop { $0 == "\t" || $0 == " " }, radix: 16)
+            else { return false }
+            return mask & 1 << UInt64(SIGTERM - 1) != 0
         }
+    }
+
+    /// Whether the process is in sigwait(3): the kernel shows the signals it waits for as not blocked.
+    static func waitsForSignals(_ pid: Int32) -> Bool {
+        #if arch(x86_64)
+            let call = "128 "
+        #else
+            let call = "137 "
+        #endif
+        return (try? readText("/proc/\(pid)/syscall"))?.hasPrefix(call) ?? false
     }
 }

@@ -153,8 +153,10 @@ final class Shim {
         case .start: break
         case .stop(let id, let grace):
             guard let job = jobs[id], job.exit == nil else { return }
+            // Asked before the signal is sent: many handlers begin by restoring the default.
+            let isHandled = job.cgroup.handlesTermination
             _ = joblet_pidfd_send_signal(job.process.number, SIGTERM)
-            if job.cgroup.handlesTermination {
+            if isHandled {
                 job.killAt = SystemClock.sinceBoot() + Int64(clamping: grace)
             } else {
                 killAll(job)

@@ -48,8 +48,11 @@ int32_t joblet_close_range(uint32_t first, uint32_t last, uint32_t flags);
 // A detached copy of the tree at path, as a descriptor.
 int32_t joblet_open_tree(int32_t dirfd, const char *path, int32_t recursive);
 int32_t joblet_mount_setattr(int32_t fd, int32_t recursive, uint64_t set, int32_t user_namespace);
+// Attaches a detached mount at the path to, or on to_dirfd itself where that is empty.
 int32_t joblet_move_mount(int32_t from, int32_t to_dirfd, const char *to);
 int32_t joblet_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data);
+// A context for mounting a file system of this type: loads its module, mounts nothing.
+int32_t joblet_fsopen(const char *type);
 int32_t joblet_umount(const char *target, int32_t flags);
 int32_t joblet_pivot_root(const char *new_root, const char *put_old);
 int32_t joblet_mknod_char(const char *path, uint32_t mode, uint32_t major, uint32_t minor);
