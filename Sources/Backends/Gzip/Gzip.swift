@@ -67,3 +67,8 @@ package struct Gzip: ~Copyable {
 package func crc32(_ bytes: UnsafeRawBufferPointer, after crc: UInt32 = 0) -> UInt32 {
     joblet_crc32(crc, bytes.baseAddress, bytes.count)
 }
+
+/// How many newline characters `bytes` holds.
+package func newlines(in bytes: [UInt8]) -> Int {
+    bytes.withUnsafeBytes { joblet_count_byte(UInt8(ascii: "\n"), $0.baseAddress, $0.count) }
+}
