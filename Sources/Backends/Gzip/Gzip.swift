@@ -10,7 +10,9 @@ package struct Gzip: ~Copyable {
 
     /// A member without any text.
     package static let emptyMember: [UInt8] = [
-        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0,
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff,  // header
+        3, 0,  // an empty block
+        0, 0, 0, 0, 0, 0, 0, 0,  // checksum and length
     ]
 
     /// Why a member could not be inflated.
