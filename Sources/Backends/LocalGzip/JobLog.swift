@@ -25,6 +25,10 @@ final class JobLog {
     private var identity: File.Identity?
     /// Whether the files are there, with a whole header in the index.
     private var hasFiles = false
+    /// Whether the files changed otherwise than `index` says.
+    var needsReload = false
+    /// The first block that may become part of a larger one.
+    var firstMergeable = 0
     /// Whether what a crash left behind the last commit is cut.
     private var isRepaired = false
     /// The gap notes at the end of the blocks.
@@ -54,8 +58,17 @@ final class JobLog {
     /// replaced by hand, which also ends what is in memory.
     func refresh() throws(StorageError) {
         let found = try File.identity(of: files.index)
-        guard found != identity else { return }
+        guard found != identity || needsReload else { return }
+        try reload()
+    }
+
+    private func reload() throws(StorageError) {
+        needsReload = true
+        try files.finishMerge(of: job, durability)
+        let found = try File.identity(of: files.index)
         let index = try files.loadIndex(of: job)
+        needsReload = false
+        firstMergeable = 0
         self.index = index ?? LogIndex()
         hasFiles = index != nil
         identity = found
@@ -101,16 +114,21 @@ final class JobLog {
     func sync() throws(StorageError) -> UInt64 {
         try repair()
         try seal()
+        try makeDurable()
+        mergeSmallBlocks()
+        return end
+    }
+
+    private func makeDurable() throws(StorageError) {
         if isUnsynced {
             for stream in LogStream.allCases { try files.synchronize(files.data(of: stream)) }
         }
         try writePending()
-        guard isUnsynced else { return end }
+        guard isUnsynced else { return }
         try files.synchronize(files.index)
         if isDirectoryUnsynced { try files.synchronizeDirectories() }
         isUnsynced = false
         isDirectoryUnsynced = false
-        return end
     }
 
     private var isTailFull: Bool {
@@ -126,22 +144,15 @@ final class JobLog {
     ///
     /// With `power` the record waits for `sync`, which makes the members durable before it.
     func seal() throws(StorageError) {
-        guard let times = tail.times else { return }
+        guard !tail.isEmpty else { return }
         try createFiles()
         let stdout = try writeMember(.stdout)
         let stderr = try writeMember(.stderr)
-        let table = FragmentTable.encode(tail.fragments, earliest: times.lowerBound)
-        var header = BlockHeader(
-            start: tail.start, end: tail.end, times: times, fragments: UInt32(tail.fragments.count),
-            hasStdout: tail.fragments.contains { $0.stream == .stdout },
-            hasStderr: tail.fragments.contains { $0.stream == .stderr }, stdout: stdout, stderr: stderr)
-        header.tableLength = UInt32(table.count)
-        header.tableCRC = table.withUnsafeBytes { crc32($0) }
+        let record = BlockHeader.record(of: tail, stdout: stdout, stderr: stderr)
         committedNotes = notesAtEnd
-        index.blocks.append(LogIndex.Block(header: header, offset: index.length))
-        index.length += header.recordLength
-        pending += header.encoded()
-        pending += table
+        index.blocks.append(LogIndex.Block(header: record.header, offset: index.length))
+        index.length += record.header.recordLength
+        pending += record.bytes
         tail.restart(keepsBuffers: isTailFull)
         switch durability {
         case .process: try writePending()
@@ -150,15 +161,21 @@ final class JobLog {
     }
 
     private func writeMember(_ stream: LogStream) throws(StorageError) -> BlockHeader.Member {
-        let bytes = tail.bytes(of: stream)
-        var member = BlockHeader.Member(offset: index.fileLength(of: stream))
+        let member = member(of: stream, in: tail, at: index.fileLength(of: stream))
+        if member.compressed > 0 { try files.write(codec.member, to: files.data(of: stream), at: member.offset) }
+        return member
+    }
+
+    /// Makes the member of a stream, which is then in `codec`, unless the block has nothing of the stream.
+    func member(of stream: LogStream, in block: LogBlock, at offset: UInt64) -> BlockHeader.Member {
+        let bytes = block.bytes(of: stream)
+        var member = BlockHeader.Member(offset: offset)
         guard !bytes.isEmpty else { return member }
         codec.compress(bytes)
         member.compressed = UInt32(codec.member.count)
         member.length = UInt32(bytes.count)
         member.lines = UInt32(newlines(in: bytes))
         member.crc = codec.member.withUnsafeBytes { crc32($0) }
-        try files.write(codec.member, to: files.data(of: stream), at: member.offset)
         return member
     }
 

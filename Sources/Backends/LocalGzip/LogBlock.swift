@@ -86,6 +86,14 @@ struct LogBlock {
         copy(bytes[uncopied], of: stream)
     }
 
+    /// Adds a block that begins where this one ends.
+    mutating func append(_ next: LogBlock) {
+        fragments += next.fragments
+        stdout += next.stdout
+        stderr += next.stderr
+        end = next.end
+    }
+
     /// The gap notes behind the last byte.
     var notesAtEnd: ArraySlice<Fragment> {
         let lastBytes = fragments.lastIndex { $0.count > 0 }
