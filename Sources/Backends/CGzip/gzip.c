@@ -172,3 +172,18 @@ uint32_t joblet_crc32(uint32_t crc, const void *bytes, size_t length) {
 joblet_gzip *joblet_gzip_create(void) {
     return calloc(1, sizeof(joblet_gzip));
 }
+
+size_t joblet_count_byte(uint8_t byte, const void *bytes, size_t length) {
+    const uint8_t *next = bytes;
+    size_t count = 0;
+    while (length > 0) {
+        // A part is short enough for a count of one byte, so that the vectors need no wider lanes.
+        size_t part = length < 240 ? length : 240;
+        uint8_t found = 0;
+        for (size_t index = 0; index < part; index++) found += next[index] == byte;
+        count += found;
+        next += part;
+        length -= part;
+    }
+    return count;
+}

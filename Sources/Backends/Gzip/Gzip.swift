@@ -10,7 +10,9 @@ package struct Gzip: ~Copyable {
 
     /// A member without any text.
     package static let emptyMember: [UInt8] = [
-        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0,
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff,  // header
+        3, 0,  // an empty block
+        0, 0, 0, 0, 0, 0, 0, 0,  // checksum and length
     ]
 
     /// Why a member could not be inflated.
@@ -66,4 +68,9 @@ package struct Gzip: ~Copyable {
 /// The CRC-32 of gzip over `bytes`; `crc` is that of the bytes before them.
 package func crc32(_ bytes: UnsafeRawBufferPointer, after crc: UInt32 = 0) -> UInt32 {
     joblet_crc32(crc, bytes.baseAddress, bytes.count)
+}
+
+/// How many newline characters `bytes` holds.
+package func newlines(in bytes: [UInt8]) -> Int {
+    bytes.withUnsafeBytes { joblet_count_byte(UInt8(ascii: "\n"), $0.baseAddress, $0.count) }
 }

@@ -16,19 +16,18 @@ final class BlockCodec {
         text.withUnsafeBytes { gzip.compress($0, into: &member) }
     }
 
-    /// The content of a block, of the streams that `page` wants.
+    /// The content of a block, at least of `streams`.
     func content(
-        of block: LogIndex.Block, in log: JobLog, for page: LogPageBuilder
+        of block: LogIndex.Block, streams: Set<LogStream>, in log: JobLog
     ) throws(StorageError) -> LogBlock {
-        let streams = Set(LogStream.allCases.filter(page.wants))
         if let last, last.job == log.job, last.offset == block.offset, last.streams.isSuperset(of: streams) {
             return last.block
         }
         last = nil
         let content = LogBlock(
             block.header, fragments: try log.fragments(of: block),
-            stdout: page.wants(.stdout) ? try text(of: .stdout, block.header, log) : [],
-            stderr: page.wants(.stderr) ? try text(of: .stderr, block.header, log) : [])
+            stdout: streams.contains(.stdout) ? try text(of: .stdout, block.header, log) : [],
+            stderr: streams.contains(.stderr) ? try text(of: .stderr, block.header, log) : [])
         last = (log.job, block.offset, streams, content)
         return content
     }

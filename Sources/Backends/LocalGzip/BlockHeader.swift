@@ -54,6 +54,18 @@ struct BlockHeader: Equatable {
         stream == .stdout ? stdout : stderr
     }
 
+    /// The record of a block whose members are known: its header, and the header's bytes with the table.
+    static func record(of block: LogBlock, stdout: Member, stderr: Member) -> (header: BlockHeader, bytes: [UInt8]) {
+        let times = block.times ?? 0...0
+        let table = FragmentTable.encode(block.fragments, earliest: times.lowerBound)
+        let header = BlockHeader(
+            start: block.start, end: block.end, times: times, fragments: UInt32(block.fragments.count),
+            hasStdout: block.fragments.contains { $0.stream == .stdout },
+            hasStderr: block.fragments.contains { $0.stream == .stderr }, stdout: stdout, stderr: stderr,
+            tableLength: UInt32(table.count), tableCRC: table.withUnsafeBytes { crc32($0) })
+        return (header, header.encoded() + table)
+    }
+
     /// The header's bytes.
     func encoded() -> [UInt8] {
         var body = ByteWriter(capacity: Self.size)

@@ -23,7 +23,7 @@ extension JobLog {
             page.reserve(header.wantedBytes(page))
             let content: LogBlock
             do throws(StorageError) {
-                content = try codec.content(of: block, in: self, for: page)
+                content = try codec.content(of: block, streams: query.streams, in: self)
             } catch {
                 // What was good before the damage is a page of its own; the next one begins with it.
                 guard case .corrupt = error, !page.isEmpty else { throw error }

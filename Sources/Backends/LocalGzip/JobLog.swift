@@ -25,13 +25,17 @@ final class JobLog {
     private var identity: File.Identity?
     /// Whether the files are there, with a whole header in the index.
     private var hasFiles = false
+    /// Whether the files changed otherwise than `index` says.
+    var needsReload = false
+    /// The first block that may become part of a larger one.
+    var firstMergeable = 0
     /// Whether what a crash left behind the last commit is cut.
     private var isRepaired = false
-    /// The gap notes at the end: what a repeated run may bring again.
-    private var notesAtEnd: [Fragment] = []
-    /// Streams whose files hold what is not durable, and whether the directory does.
-    private var unsynced: Set<LogStream> = []
-    private var isIndexUnsynced = false
+    /// The gap notes at the end of the blocks.
+    private var committedNotes: [Fragment] = []
+    /// Whether the files hold what is not durable although the store promises it, and whether the
+    /// directories do.
+    private var isUnsynced = false
     private var isDirectoryUnsynced = false
 
     init(job: JobID, files: LogFiles, durability: Durability, codec: BlockCodec) {
@@ -45,7 +49,7 @@ final class JobLog {
     var exists: Bool { !index.blocks.isEmpty || !tail.isEmpty || index.damageAtEnd != nil }
 
     /// Whether nothing would be lost by forgetting this value.
-    var isClean: Bool { tail.isEmpty && pending.isEmpty && unsynced.isEmpty && !isIndexUnsynced }
+    var isClean: Bool { tail.isEmpty && pending.isEmpty && !isUnsynced }
 
     /// The position after the last byte.
     var end: UInt64 { tail.end.position }
@@ -54,17 +58,26 @@ final class JobLog {
     /// replaced by hand, which also ends what is in memory.
     func refresh() throws(StorageError) {
         let found = try File.identity(of: files.index)
-        guard found != identity else { return }
+        guard found != identity || needsReload else { return }
+        try reload()
+    }
+
+    private func reload() throws(StorageError) {
+        needsReload = true
+        try files.finishMerge(of: job, durability)
+        let found = try File.identity(of: files.index)
         let index = try files.loadIndex(of: job)
+        needsReload = false
+        firstMergeable = 0
         self.index = index ?? LogIndex()
         hasFiles = index != nil
         identity = found
         isRepaired = false
         pending = []
         tail = LogBlock(at: self.index.end)
-        notesAtEnd = []
-        unsynced = []
-        isIndexUnsynced = false
+        committedNotes = []
+        isUnsynced = false
+        isDirectoryUnsynced = false
         codec.forget(job)
     }
 
@@ -72,12 +85,14 @@ final class JobLog {
     func append(_ run: FragmentRun) throws(StorageError) {
         try repair()
         let news = try run.unknown(toLogEndingAt: end, notes: notesAtEnd)
-        try news.bytes.withUnsafeBufferPointer { (buffer) throws(StorageError) in
-            let bytes = UnsafeRawBufferPointer(buffer)
-            var offset = 0
-            for fragment in news.fragments {
-                try append(fragment, UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + fragment.count]))
-                offset += fragment.count
+        try news.bytes.withUnsafeBufferPointer { (bytes) throws(StorageError) in
+            var place = RunPlace()
+            while place.index < news.fragments.count {
+                // Sealed before bytes come rather than after: where that fails, they were not stored.
+                if isTailFull { try seal() }
+                tail.take(
+                    &place, of: news, UnsafeRawBufferPointer(bytes), maxBytes: Self.blockBytes,
+                    maxFragments: Self.blockFragments)
             }
         }
     }
@@ -89,82 +104,78 @@ final class JobLog {
         let lost = position - end
         try seal()
         tail = LogBlock(at: LogCursor(position: position))
-        notesAtEnd = []
-        let note = Fragment(stream: .stdout, position: position, time: time, content: .dropped(bytes: lost))
-        try append(note, UnsafeRawBufferPointer(start: nil, count: 0))
+        var run = FragmentRun(start: position)
+        run.appendGap(stream: .stdout, time: time, dropped: lost)
+        try append(run)
     }
 
     /// Writes what is in memory and makes it as durable as the store promises; returns the position up
     /// to which that holds.
     func sync() throws(StorageError) -> UInt64 {
+        try repair()
         try seal()
-        if durability == .power {
-            for stream in unsynced { try files.synchronize(files.data(of: stream)) }
-            unsynced = []
-        }
-        try writePending()
-        if durability == .power {
-            if isIndexUnsynced { try files.synchronize(files.index) }
-            if isDirectoryUnsynced { try files.synchronizeDirectories() }
-        }
-        isIndexUnsynced = false
-        isDirectoryUnsynced = false
+        try makeDurable()
+        mergeSmallBlocks()
         return end
     }
 
-    private func append(_ fragment: Fragment, _ source: UnsafeRawBufferPointer) throws(StorageError) {
-        if case .dropped = fragment.content {
-            if tail.fragments.count >= Self.blockFragments { try seal() }
-            tail.add(note: fragment)
-            notesAtEnd.append(fragment)
-            return
+    private func makeDurable() throws(StorageError) {
+        if isUnsynced {
+            for stream in LogStream.allCases { try files.synchronize(files.data(of: stream)) }
         }
-        var rest = source[...]
-        while !rest.isEmpty {
-            // Sealed before the bytes come rather than after: where that fails, they were not stored.
-            if tail.byteCount >= Self.blockBytes || tail.fragments.count >= Self.blockFragments { try seal() }
-            let part = rest.prefix(Self.blockBytes - tail.byteCount)
-            tail.add(UnsafeRawBufferPointer(rebasing: part), stream: fragment.stream, time: fragment.time)
-            rest = rest.dropFirst(part.count)
-        }
-        notesAtEnd.removeAll(keepingCapacity: true)
+        try writePending()
+        guard isUnsynced else { return }
+        try files.synchronize(files.index)
+        if isDirectoryUnsynced { try files.synchronizeDirectories() }
+        isUnsynced = false
+        isDirectoryUnsynced = false
+    }
+
+    private var isTailFull: Bool {
+        tail.byteCount >= Self.blockBytes || tail.fragments.count >= Self.blockFragments
+    }
+
+    /// The gap notes at the end: what a repeated run may bring again.
+    private var notesAtEnd: [Fragment] {
+        tail.end.position == index.end.position ? committedNotes + tail.notesAtEnd : Array(tail.notesAtEnd)
     }
 
     /// Writes the tail as a block: first the members, then, behind them, the record that commits both.
     ///
     /// With `power` the record waits for `sync`, which makes the members durable before it.
     func seal() throws(StorageError) {
-        guard let times = tail.times else { return }
+        guard !tail.isEmpty else { return }
         try createFiles()
-        let isFull = tail.byteCount >= Self.blockBytes
         let stdout = try writeMember(.stdout)
         let stderr = try writeMember(.stderr)
-        let table = FragmentTable.encode(tail.fragments, earliest: times.lowerBound)
-        var header = BlockHeader(
-            start: tail.start, end: tail.end, times: times, fragments: UInt32(tail.fragments.count),
-            hasStdout: tail.fragments.contains { $0.stream == .stdout },
-            hasStderr: tail.fragments.contains { $0.stream == .stderr }, stdout: stdout, stderr: stderr)
-        header.tableLength = UInt32(table.count)
-        header.tableCRC = table.withUnsafeBytes { crc32($0) }
-        index.blocks.append(LogIndex.Block(header: header, offset: index.length))
-        index.length += header.recordLength
-        pending += header.encoded()
-        pending += table
-        tail.restart(keepsBuffers: isFull)
-        if durability == .process { try writePending() }
+        let record = BlockHeader.record(of: tail, stdout: stdout, stderr: stderr)
+        committedNotes = notesAtEnd
+        index.blocks.append(LogIndex.Block(header: record.header, offset: index.length))
+        index.length += record.header.recordLength
+        pending += record.bytes
+        tail.restart(keepsBuffers: isTailFull)
+        switch durability {
+        case .process: try writePending()
+        case .power: isUnsynced = true
+        }
     }
 
     private func writeMember(_ stream: LogStream) throws(StorageError) -> BlockHeader.Member {
-        let bytes = tail.bytes(of: stream)
-        var member = BlockHeader.Member(offset: index.fileLength(of: stream))
+        let member = member(of: stream, in: tail, at: index.fileLength(of: stream))
+        if member.compressed > 0 { try files.write(codec.member, to: files.data(of: stream), at: member.offset) }
+        return member
+    }
+
+    /// Makes the member of a stream, which is then in `codec`, unless the block has nothing of the stream.
+    func member(of stream: LogStream, in block: LogBlock, at offset: UInt64) -> BlockHeader.Member {
+        let bytes = block.bytes(of: stream)
+        var member = BlockHeader.Member(offset: offset)
         guard !bytes.isEmpty else { return member }
         codec.compress(bytes)
         member.compressed = UInt32(codec.member.count)
         member.length = UInt32(bytes.count)
         member.lines = UInt32(newlines(in: bytes))
         member.crc = codec.member.withUnsafeBytes { crc32($0) }
-        try files.write(codec.member, to: files.data(of: stream), at: member.offset)
-        unsynced.insert(stream)
         return member
     }
 
@@ -178,22 +189,24 @@ final class JobLog {
             throw error
         }
         pending = []
-        isIndexUnsynced = true
     }
 
     private func createFiles() throws(StorageError) {
         guard !hasFiles else { return }
         identity = try files.create(for: job)
         hasFiles = true
-        isDirectoryUnsynced = true
-        unsynced = Set(LogStream.allCases)
-        isIndexUnsynced = true
+        isDirectoryUnsynced = durability == .power
     }
 
     /// Before the first append: cuts what follows the last commit whose members are whole.
     private func repair() throws(StorageError) {
         guard !isRepaired else { return }
-        if hasFiles { try cutTornEnd() }
+        if hasFiles {
+            try cutTornEnd()
+            // The process before may have died between a write and its sync.
+            isUnsynced = durability == .power
+            isDirectoryUnsynced = isUnsynced
+        }
         isRepaired = true
     }
 
@@ -210,11 +223,11 @@ final class JobLog {
         }
         identity = try files.cut(files.index, to: index.length)
         tail = LogBlock(at: index.end)
-        notesAtEnd = try loadNotesAtEnd()
+        committedNotes = try loadNotes()
         codec.forget(job)
     }
 
-    private func loadNotesAtEnd() throws(StorageError) -> [Fragment] {
+    private func loadNotes() throws(StorageError) -> [Fragment] {
         var notes: [Fragment] = []
         for block in index.blocks.reversed() where notes.count < index.end.gaps {
             let fragments = try fragments(of: block)

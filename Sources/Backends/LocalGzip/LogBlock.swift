@@ -1,4 +1,3 @@
-import Glibc
 import Storage
 
 /// A stretch of one log in memory: fragments in order, each stream's bytes in one buffer.
@@ -52,26 +51,73 @@ struct LogBlock {
         self = next
     }
 
-    /// Adds a gap note at the end.
-    mutating func add(note: Fragment) {
-        fragments.append(note)
-        end.gaps += 1
+    /// Takes the next fragments of a run until it is taken whole or the block holds `maxBytes` bytes or
+    /// `maxFragments` fragments. `bytes` are those of the run.
+    mutating func take(
+        _ place: inout RunPlace, of run: FragmentRun, _ bytes: UnsafeRawBufferPointer, maxBytes: Int,
+        maxFragments: Int
+    ) {
+        // What follows each other in one stream is copied at once, however many fragments it is.
+        var uncopied = place.offset..<place.offset
+        var stream = LogStream.stdout
+        while place.index < run.fragments.count, byteCount + uncopied.count < maxBytes, fragments.count < maxFragments {
+            let fragment = run.fragments[place.index]
+            if fragment.count == 0 {
+                fragments.append(fragment)
+                end.gaps += 1
+                place.index += 1
+                continue
+            }
+            if fragment.stream != stream {
+                copy(bytes[uncopied], of: stream)
+                uncopied = place.offset..<place.offset
+                stream = fragment.stream
+            }
+            let count = min(fragment.count - place.taken, maxBytes - byteCount - uncopied.count)
+            add(count, of: fragment)
+            place.offset += count
+            uncopied = uncopied.lowerBound..<place.offset
+            place.taken += count
+            if place.taken == fragment.count {
+                place.index += 1
+                place.taken = 0
+            }
+        }
+        copy(bytes[uncopied], of: stream)
     }
 
-    /// Adds bytes of one stream and time at the end.
-    mutating func add(_ source: UnsafeRawBufferPointer, stream: LogStream, time: Int64) {
+    /// Adds a block that begins where this one ends.
+    mutating func append(_ next: LogBlock) {
+        fragments += next.fragments
+        stdout += next.stdout
+        stderr += next.stderr
+        end = next.end
+    }
+
+    /// The gap notes behind the last byte.
+    var notesAtEnd: ArraySlice<Fragment> {
+        let lastBytes = fragments.lastIndex { $0.count > 0 }
+        return fragments[(lastBytes.map { $0 + 1 } ?? 0)...]
+    }
+
+    private mutating func add(_ count: Int, of fragment: Fragment) {
+        if let last = fragments.last, last.count > 0, last.stream == fragment.stream, last.time == fragment.time {
+            fragments[fragments.count - 1].content = .bytes(count: last.count + count)
+        } else {
+            let content = Fragment.Content.bytes(count: count)
+            fragments.append(
+                Fragment(stream: fragment.stream, position: end.position, time: fragment.time, content: content))
+        }
+        end = LogCursor(position: end.position + UInt64(count))
+    }
+
+    private mutating func copy(_ source: Slice<UnsafeRawBufferPointer>, of stream: LogStream) {
+        if source.isEmpty { return }
         if stream == .stdout {
-            stdout.append(contentsOf: source)
+            stdout.append(contentsOf: UnsafeRawBufferPointer(rebasing: source))
         } else {
-            stderr.append(contentsOf: source)
+            stderr.append(contentsOf: UnsafeRawBufferPointer(rebasing: source))
         }
-        if let last = fragments.last, last.count > 0, last.stream == stream, last.time == time {
-            fragments[fragments.count - 1].content = .bytes(count: last.count + source.count)
-        } else {
-            let content = Fragment.Content.bytes(count: source.count)
-            fragments.append(Fragment(stream: stream, position: end.position, time: time, content: content))
-        }
-        end = LogCursor(position: end.position + UInt64(source.count))
     }
 
     /// Offers the fragments to a page; returns false where the page ended before the block.
@@ -113,16 +159,11 @@ struct LogBlock {
     }
 }
 
-/// How many newline characters `bytes` holds.
-func newlines(in bytes: [UInt8]) -> Int {
-    bytes.withUnsafeBytes { buffer in
-        var count = 0
-        var offset = 0
-        while offset < buffer.count, let address = buffer.baseAddress,
-            let found = memchr(address + offset, Int32(UInt8(ascii: "\n")), buffer.count - offset) {
-            count += 1
-            offset = UnsafeRawPointer(found) - address + 1
-        }
-        return count
-    }
+/// How far a run was taken.
+struct RunPlace {
+    /// The next fragment, and how many of its bytes were taken.
+    var index = 0
+    var taken = 0
+    /// All bytes that were taken.
+    var offset = 0
 }

@@ -108,10 +108,12 @@ struct LogFiles {
     func remove() throws(StorageError) {
         try Directory.remove(file: index)
         for stream in LogStream.allCases { try Directory.remove(file: data(of: stream)) }
+        try Directory.remove(file: merge)
         try Directory.removeIfEmpty(directory)
     }
 
-    private func replace(_ path: String, by bytes: [UInt8]) throws(StorageError) {
+    /// Writes a file anew.
+    func replace(_ path: String, by bytes: [UInt8]) throws(StorageError) {
         guard let file = try File.open(path, O_WRONLY | O_CREAT | O_TRUNC) else {
             throw .unavailable(reason: "\(path) cannot be made")
         }

@@ -8,7 +8,7 @@ import GRDB
 /// The schema is described in docs/storage.md. A `put` is one transaction, however many records it
 /// holds; readers see the state before or after it and wait for no writer.
 public final class SQLiteJobStore: JobStore {
-    private let database: DatabasePool
+    let database: DatabasePool
 
     /// Opens the database at `path`, made with mode 0600 in a directory with mode 0700 where missing.
     ///
@@ -26,7 +26,11 @@ public final class SQLiteJobStore: JobStore {
             if durability == .power {
                 try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             }
-            try JobSchema.migrator.migrate(database)
+            let migrator = JobSchema.migrator
+            if try database.read(migrator.hasBeenSuperseded) {
+                throw StorageError.unavailable(reason: "\(path) was written by a newer version of this program")
+            }
+            try migrator.migrate(database)
         } catch {
             throw StorageError(sqlite: error, path: path)
         }
