@@ -1,5 +1,6 @@
 import Kernel
 import Outbox
+import TestSupport
 import Testing
 
 struct IndexRecordTests {
