@@ -5,6 +5,9 @@ import Glibc
 /// `JOBLET_FAILPOINT=name=action` arms one, `name=action@n` its n-th passing. Actions: `kill` (SIGKILL to
 /// itself), `stop` (SIGSTOP to itself), or an error number that the next call reports (`errno:28`).
 public enum FailPoint {
+    /// The environment variable that arms a place.
+    public static let variable = "JOBLET_FAILPOINT"
+
     #if FAILPOINTS
         private final class Armed: @unchecked Sendable {
             // The counter is touched by whichever thread passes; a test arms one place in one thread.
@@ -22,7 +25,7 @@ public enum FailPoint {
             }
         }
 
-        private static let armed: Armed? = getenv("JOBLET_FAILPOINT").flatMap { Armed(String(cString: $0)) }
+        private static let armed: Armed? = getenv(variable).flatMap { Armed(String(cString: $0)) }
     #endif
 
     /// Passes the place called `name`; throws the error that was armed for it.

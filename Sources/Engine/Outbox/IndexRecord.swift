@@ -103,7 +103,7 @@ public struct IndexRecord: Sendable, Hashable {
 /// | 8–11 | format version, 1 |
 /// | 12–15 | number of the segment |
 /// | 16–31 | job id, as two 64-bit integers, high one first |
-/// | 32–39 | position at which the segment begins |
+/// | 32–39 | no entry of the segment is older: nanoseconds since 1970 |
 /// | 40–47 | offset in stdout at which it begins |
 /// | 48–55 | offset in stderr at which it begins |
 /// | 56–59 | reserved, 0 |
@@ -118,6 +118,8 @@ public struct SegmentHeader: Sendable, Hashable {
     public var number: UInt32
     /// The job, as the two halves of its id.
     public var job: OutboxJob
+    /// The time before which no entry lies: nanoseconds since 1970.
+    public var time: Int64
     /// The offsets in stdout and stderr at which the segment begins.
     public var offsets: [UInt64]
 
@@ -125,9 +127,10 @@ public struct SegmentHeader: Sendable, Hashable {
     public var base: UInt64 { offsets[0] + offsets[1] }
 
     /// A header with the given values.
-    public init(number: UInt32, job: OutboxJob, offsets: [UInt64]) {
+    public init(number: UInt32, job: OutboxJob, time: Int64, offsets: [UInt64]) {
         self.number = number
         self.job = job
+        self.time = time
         self.offsets = offsets
     }
 
@@ -139,7 +142,7 @@ public struct SegmentHeader: Sendable, Hashable {
         writer.write(number)
         writer.write(job.high)
         writer.write(job.low)
-        writer.write(base)
+        writer.write(time)
         writer.write(offsets[0])
         writer.write(offsets[1])
         writer.write(UInt32(0))
@@ -153,14 +156,15 @@ public struct SegmentHeader: Sendable, Hashable {
         var reader = ByteReader(bytes[8...])
         guard let version = try? reader.read(UInt32.self), version == SegmentHeader.version,
             let number = try? reader.read(UInt32.self), let high = try? reader.read(UInt64.self),
-            let low = try? reader.read(UInt64.self), let base = try? reader.read(UInt64.self),
+            let low = try? reader.read(UInt64.self), let time = try? reader.read(Int64.self),
             let stdout = try? reader.read(UInt64.self), let stderr = try? reader.read(UInt64.self),
             (try? reader.read(UInt32.self)) != nil, let sum = try? reader.read(UInt32.self),
             sum == Checksum.crc32c(bytes.prefix(60)), stdout < IndexRecord.positionLimit,
-            stderr < IndexRecord.positionLimit, base == stdout + stderr
+            stderr < IndexRecord.positionLimit
         else { return nil }
         self.number = number
         job = OutboxJob(high: high, low: low)
+        self.time = time
         offsets = [stdout, stderr]
     }
 }

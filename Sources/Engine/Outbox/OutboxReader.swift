@@ -49,13 +49,10 @@ public final class OutboxReader {
     /// The number of the segment that is being read.
     public var segment: UInt32 { header.number }
 
-    /// A reader from the oldest segment on; nil where the job has no outbox.
+    /// A reader from the oldest whole segment on; nil where the job has no outbox.
     public init?(root: String, job: OutboxJob) throws(Failure) {
         files = SegmentFiles(root: root, job: job)
-        let files = files
-        let numbers = try OutboxReader.attempt { () throws(SystemCallError) in try files.numbers() }
-        guard let first = numbers.first, let (header, index) = try OutboxReader.open(files, first)
-        else { return nil }
+        guard let (header, index) = try OutboxReader.oldest(files) else { return nil }
         self.header = header
         self.index = index
         position = header.base
@@ -73,16 +70,10 @@ public final class OutboxReader {
                 return
             }
             switch entry.kind {
-            case .data(_, _, let count):
-                guard entry.position + UInt64(consumed) < target else { return }
-                let hasMore = try hasSuccessor()
-                if entry.end > target || !hasMore {
-                    consumed = UInt32(min(target, entry.end) - entry.position)
-                    position = entry.position + UInt64(consumed)
-                    return
-                }
-                position = entry.position + UInt64(count)
-                step()
+            case .data:
+                guard position < target else { return }
+                try take(UInt32(min(target, entry.end) - position), of: entry)
+                guard position == entry.end, try leave(entry) else { return }
             case .gap:
                 if entry.position == target {
                     if left == 0 { return }
@@ -104,15 +95,9 @@ public final class OutboxReader {
             }
             switch entry.kind {
             case .data(let stream, let offset, let count):
-                if count > consumed {
-                    try append(entry, stream, offset, Int(count - consumed), maxBytes, &batch)
-                }
+                if count > consumed { try append(entry, stream, offset, maxBytes, &batch) }
                 // The last entry may still grow, so the reader stays on it.
-                guard consumed == count, try hasSuccessor() else {
-                    if consumed < count { continue }
-                    return batch
-                }
-                step()
+                if consumed == count, try !leave(entry) { return batch }
             case .gap(let stream, let dropped):
                 batch.pieces.append(
                     Piece(stream: stream, position: entry.position, time: entry.time, count: 0, dropped: dropped))
@@ -126,22 +111,52 @@ public final class OutboxReader {
     }
 
     private func append(
-        _ entry: IndexRecord, _ stream: OutputStream, _ offset: UInt64, _ available: Int, _ maxBytes: Int,
-        _ batch: inout Batch
+        _ entry: IndexRecord, _ stream: OutputStream, _ offset: UInt64, _ maxBytes: Int, _ batch: inout Batch
     ) throws(Failure) {
-        let count = min(available, maxBytes - batch.bytes.count)
+        guard offset >= header.offsets[stream.slot] else { throw corrupt }
+        let count = min(Int(entry.end - entry.position) - Int(consumed), maxBytes - batch.bytes.count)
         let file = try dataFile(stream)
-        let start = Int(offset + UInt64(consumed) - header.offsets[stream.slot])
+        let start = Int(offset - header.offsets[stream.slot]) + Int(consumed)
         let bytes = try OutboxReader.attempt { () throws(SystemCallError) in try file.read(at: start, count: count) }
-        guard bytes.count == count else {
-            throw .system(SystemCallError("read \(stream.name).\(header.number)", code: EIO))
-        }
+        guard bytes.count == count else { throw corrupt }
         if batch.bytes.isEmpty { batch.bytes = bytes } else { batch.bytes += bytes }
         batch.pieces.append(
             Piece(stream: stream, position: position, time: entry.time, count: count, dropped: 0))
-        consumed += UInt32(count)
+        try take(UInt32(count), of: entry)
+    }
+
+    /// Goes `count` bytes further in an entry.
+    private func take(_ count: UInt32, of entry: IndexRecord) throws(Failure) {
+        guard entry.position + UInt64(consumed) == position else { throw corrupt }
+        consumed += count
         position += UInt64(count)
     }
+
+    /// Goes behind an entry that was read to its end; false where nothing follows, so that it may still grow.
+    private func leave(_ entry: IndexRecord) throws(Failure) -> Bool {
+        guard let next = try successor() else { return false }
+        if next == entry.end {
+            step()
+            return true
+        }
+        // It was read before it grew for the last time.
+        cache = (0, [])
+        guard let grown = try self.entry(at: record), grown.end > entry.end, next >= grown.end else { throw corrupt }
+        return true
+    }
+
+    /// The position of what follows the current entry; nil where nothing does yet.
+    private func successor() throws(Failure) -> UInt64? {
+        if let next = try entry(at: record + 1) { return next.position }
+        guard let number = try nextSegment() else { return nil }
+        // The last entry here was written before the next segment began: look once more.
+        cache = (0, [])
+        if let next = try entry(at: record + 1) { return next.position }
+        guard let (next, _) = try OutboxReader.open(files, number) else { throw .released }
+        return next.base
+    }
+
+    private var corrupt: Failure { .system(SystemCallError("read index.\(header.number)", code: EBADMSG)) }
 
     private func step() {
         record += 1
@@ -154,8 +169,10 @@ public final class OutboxReader {
     private func entry(at number: Int) throws(Failure) -> IndexRecord? {
         // Entries before the last of the file never change; the last may grow, so it is read again.
         let slot = (number - cache.first) * IndexRecord.size
-        if slot >= 0, slot + 2 * IndexRecord.size <= cache.bytes.count {
-            return IndexRecord(cache.bytes[slot..<slot + IndexRecord.size])
+        if slot >= 0, slot + 2 * IndexRecord.size <= cache.bytes.count,
+            let known = IndexRecord(cache.bytes[slot..<slot + IndexRecord.size])
+        {
+            return known
         }
         let index = index
         let bytes = try OutboxReader.attempt { () throws(SystemCallError) in
@@ -164,11 +181,6 @@ public final class OutboxReader {
         cache = (number, bytes)
         guard bytes.count >= IndexRecord.size else { return nil }
         return IndexRecord(bytes[0..<IndexRecord.size])
-    }
-
-    private func hasSuccessor() throws(Failure) -> Bool {
-        if try entry(at: record + 1) != nil { return true }
-        return try nextSegment() != nil
     }
 
     private func nextSegment() throws(Failure) -> UInt32? {
@@ -186,6 +198,7 @@ public final class OutboxReader {
         cache = (0, [])
         if try entry(at: record) != nil { return true }
         guard let (header, index) = try OutboxReader.open(files, next) else { throw .released }
+        guard header.base == position else { throw corrupt }
         self.header = header
         self.index = index
         data = [nil, nil]
@@ -204,6 +217,23 @@ public final class OutboxReader {
             return file
         } catch {
             throw error.code == ENOENT ? .released : .system(error)
+        }
+    }
+
+    /// The oldest segment none of whose files was removed yet.
+    private static func oldest(_ files: SegmentFiles) throws(Failure) -> (SegmentHeader, FileDescriptor)? {
+        while true {
+            let numbers = try attempt { () throws(SystemCallError) in try files.numbers() }
+            if numbers.isEmpty { return nil }
+            for (slot, number) in numbers.enumerated() {
+                guard let found = try open(files, number) else { continue }
+                guard slot + 1 < numbers.count, let (next, _) = try open(files, numbers[slot + 1]) else { return found }
+                let isGoing = try attempt { () throws(SystemCallError) in
+                    try files.isHalfRemoved(found.0, next: next)
+                }
+                if !isGoing { return found }
+            }
+            // Every segment that was listed is gone since: list again.
         }
     }
 

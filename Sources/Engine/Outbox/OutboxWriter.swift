@@ -24,8 +24,11 @@ public final class OutboxWriter {
     private var recordCount: Int
     private var last: IndexRecord?
     private var offsets: [UInt64]
+    /// The ends of the streams in the files: ahead of `offsets` while the index cannot be written.
+    private var moved: [UInt64]
     private var lastTime: Int64
     private var older: [(number: UInt32, bytes: Int)] = []
+    private var olderBytes = 0
 
     /// The position after the last recorded byte.
     public var position: UInt64 { offsets[0] + offsets[1] }
@@ -44,23 +47,24 @@ public final class OutboxWriter {
         self.clock = clock
         try Directory.create(files.path)
         let numbers = try files.numbers()
-        var found: RecoveredSegment?
-        for number in numbers.reversed() where found == nil {
-            found = try RecoveredSegment(files: files, number: number, job: job)
-        }
-        if let found {
+        if let found = try RecoveredSegment.newest(of: numbers, files: files, job: job) {
             header = found.header
             index = found.index
             recordCount = found.records
             last = found.last
             offsets = found.offsets
-            lastTime = found.last?.time ?? 0
+            moved = found.offsets
+            lastTime = found.last?.time ?? found.header.time
             isEnded = found.last?.kind == .end
-            older = numbers.filter { $0 < found.header.number }.map { ($0, files.size(of: $0)) }
+            for number in numbers where number < found.header.number {
+                older.append((number, try files.size(of: number)))
+            }
+            olderBytes = older.reduce(0) { $0 + $1.bytes }
             if !isEnded { try recordUnindexedBytes() }
         } else {
-            header = SegmentHeader(number: 0, job: job, offsets: [0, 0])
+            header = SegmentHeader(number: 0, job: job, time: 0, offsets: [0, 0])
             offsets = [0, 0]
+            moved = [0, 0]
             lastTime = 0
             recordCount = 0
             index = try OutboxWriter.create(header, files)
@@ -68,17 +72,16 @@ public final class OutboxWriter {
     }
 
     /// Bytes, index included, that no store has released yet.
-    public var outstandingBytes: Int {
-        older.reduce(currentBytes) { $0 + $1.bytes }
-    }
+    public var outstandingBytes: Int { currentBytes + olderBytes }
 
     /// Looks which segments were released since.
     public func recount() {
         older.removeAll { !Directory.exists(files.index($0.number)) }
+        olderBytes = older.reduce(0) { $0 + $1.bytes }
     }
 
     private var currentBytes: Int {
-        Int(position - header.base) + SegmentHeader.size + recordCount * IndexRecord.size
+        Int(moved[0] + moved[1] - header.base) + SegmentHeader.size + recordCount * IndexRecord.size
     }
 
     /// What one call to `move` found in a pipe.
@@ -97,38 +100,45 @@ public final class OutboxWriter {
     public func move(
         from pipe: FileDescriptor, stream: OutputStream, limit: Int = OutboxWriter.moveLimit
     ) throws(SystemCallError) -> Move {
-        try rotateIfFull()
+        try recordMoved()
+        if isFull { try closeSegment() }
         let file = try dataFile(stream)
-        var offset = Int64(offsets[stream.slot] - header.offsets[stream.slot])
+        var offset = Int64(moved[stream.slot] - header.offsets[stream.slot])
         try FailPoint.pass("pump.beforeSplice")
-        let moved = joblet_splice(pipe.number, file.number, &offset, UInt64(limit))
-        if moved == 0 { return .closed }
-        if moved == -Int64(EAGAIN) || moved == -Int64(EINTR) { return .empty }
-        try check(moved, "splice to \(stream.name).\(header.number)")
+        let count = joblet_splice(pipe.number, file.number, &offset, UInt64(limit))
+        if count == 0 { return .closed }
+        if count == -Int64(EAGAIN) || count == -Int64(EINTR) { return .empty }
+        try check(count, "splice to \(stream.name).\(header.number)")
+        moved[stream.slot] += UInt64(count)
         try FailPoint.pass("pump.afterSplice")
-        try record(stream: stream, count: Int(moved))
-        return .bytes(Int(moved))
+        try recordMoved()
+        return .bytes(Int(count))
     }
 
     /// Reads and forgets at most `limit` bytes of a pipe, for a job that asked for `drop`.
     public func discard(from pipe: FileDescriptor, into null: FileDescriptor) throws(SystemCallError) -> Move {
-        let moved = joblet_splice(pipe.number, null.number, nil, UInt64(OutboxWriter.moveLimit))
-        if moved == 0 { return .closed }
-        if moved == -Int64(EAGAIN) || moved == -Int64(EINTR) { return .empty }
-        return .bytes(Int(try check(moved, "splice to /dev/null")))
+        try FailPoint.pass("pump.beforeDiscard")
+        let count = joblet_splice(pipe.number, null.number, nil, UInt64(OutboxWriter.moveLimit))
+        if count == 0 { return .closed }
+        if count == -Int64(EAGAIN) || count == -Int64(EINTR) { return .empty }
+        return .bytes(Int(try check(count, "splice to /dev/null")))
     }
 
     /// Notes that `count` bytes of the stream were dropped at the current position.
     public func recordGap(stream: OutputStream, dropped count: UInt64) throws(SystemCallError) {
+        try recordMoved()
+        try FailPoint.pass("pump.beforeGap")
         try append(IndexRecord(position: position, time: time(), kind: .gap(stream, dropped: count)))
     }
 
     /// Records that no more output will come.
     public func end() throws(SystemCallError) {
         guard !isEnded else { return }
+        try recordMoved()
         try FailPoint.pass("pump.beforeEnd")
         try append(IndexRecord(position: position, time: time(), kind: .end))
         isEnded = true
+        try FailPoint.pass("pump.afterEnd")
     }
 
     /// Brings everything recorded so far to the disk.
@@ -141,6 +151,17 @@ public final class OutboxWriter {
     private func time() -> Int64 {
         lastTime = max(lastTime, clock())
         return lastTime
+    }
+
+    /// Records what was moved since the last entry.
+    ///
+    /// Where that fails the bytes are in the file and out of the pipe: the next call makes up for it.
+    private func recordMoved() throws(SystemCallError) {
+        for stream in OutputStream.allCases {
+            while moved[stream.slot] > offsets[stream.slot] {
+                try record(stream: stream, count: Int(min(moved[stream.slot] - offsets[stream.slot], 1 << 31)))
+            }
+        }
     }
 
     private func record(stream: OutputStream, count: Int) throws(SystemCallError) {
@@ -174,16 +195,20 @@ public final class OutboxWriter {
         try FailPoint.pass("pump.afterIndex")
     }
 
-    /// Begins the next segment where the current one is full.
+    private var isFull: Bool {
+        Int(position - header.base) >= segmentBytes || recordCount * IndexRecord.size >= OutboxWriter.indexLimit
+    }
+
+    /// Begins the next segment if this one takes at least `bytes`, so that this one can be released.
     ///
-    /// Called only before data, so that a segment after the first always begins with data and every
-    /// gap note at a position lies in one segment.
-    private func rotateIfFull() throws(SystemCallError) {
-        let bytes = Int(position - header.base)
-        guard bytes >= segmentBytes || recordCount * IndexRecord.size >= OutboxWriter.indexLimit else { return }
-        let next = SegmentHeader(number: header.number + 1, job: job, offsets: offsets)
+    /// Only behind data, so that all gap notes at one position lie in one segment.
+    public func closeSegment(ifAtLeast bytes: Int = 0) throws(SystemCallError) {
+        guard case .data = last?.kind, currentBytes >= bytes else { return }
+        try recordMoved()
+        let next = SegmentHeader(number: header.number + 1, job: job, time: lastTime, offsets: offsets)
         let file = try OutboxWriter.create(next, files)
         older.append((header.number, currentBytes))
+        olderBytes += currentBytes
         header = next
         index = file
         data = [nil, nil]
@@ -194,9 +219,12 @@ public final class OutboxWriter {
     private static func create(
         _ header: SegmentHeader, _ files: SegmentFiles
     ) throws(SystemCallError) -> FileDescriptor {
+        // A segment that a power cut left without its index must not lend its bytes to this one.
+        try files.removeData(header.number)
         // Renamed when complete: an index file that exists has a whole header.
         let name = files.index(header.number)
         let file = try FileDescriptor.open("\(name).new", flags: O_RDWR | O_CREAT | O_TRUNC)
+        try FailPoint.pass("pump.beforeHeader")
         try file.write(header.encoded, at: 0)
         try FailPoint.pass("pump.beforeRename")
         if rename("\(name).new", name) != 0 { throw .current("rename index.\(header.number)") }
@@ -213,19 +241,10 @@ public final class OutboxWriter {
 
     /// Records the bytes that a writer moved but did not index before it died.
     private func recordUnindexedBytes() throws(SystemCallError) {
-        for stream in OutputStream.allCases where Directory.exists(files.data(stream, header.number)) {
-            let size = UInt64(try dataFile(stream).size())
-            let known = offsets[stream.slot] - header.offsets[stream.slot]
-            var left = size - min(size, known)
-            while left > 0 {
-                let count = Int(min(left, UInt64(UInt32.max)))
-                try append(
-                    IndexRecord(
-                        position: position, time: time(),
-                        kind: .data(stream, offset: offsets[stream.slot], count: UInt32(count))))
-                offsets[stream.slot] += UInt64(count)
-                left -= UInt64(count)
-            }
+        for stream in OutputStream.allCases {
+            guard let size = try files.dataSize(stream, header.number) else { continue }
+            moved[stream.slot] = max(moved[stream.slot], header.offsets[stream.slot] + size)
         }
+        try recordMoved()
     }
 }

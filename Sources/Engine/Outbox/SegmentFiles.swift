@@ -39,12 +39,19 @@ public struct SegmentFiles: Sendable {
 
     /// Removes one segment, its index last, so that an interrupted removal is found and repeated.
     public func remove(_ number: UInt32) throws(SystemCallError) {
-        for stream in OutputStream.allCases {
-            try FailPoint.pass("outbox.unlinkData")
-            if unlink(data(stream, number)) != 0, errno != ENOENT { throw .current("unlink \(stream.name).\(number)") }
-        }
-        try FailPoint.pass("outbox.unlinkIndex")
+        try removeData(number)
+        try FailPoint.pass("outbox.beforeUnlinkIndex")
         if unlink(index(number)) != 0, errno != ENOENT { throw .current("unlink index.\(number)") }
+        try FailPoint.pass("outbox.afterUnlinkIndex")
+    }
+
+    /// Removes the data files of one segment.
+    func removeData(_ number: UInt32) throws(SystemCallError) {
+        for stream in OutputStream.allCases {
+            try FailPoint.pass("outbox.beforeUnlinkData")
+            if unlink(data(stream, number)) != 0, errno != ENOENT { throw .current("unlink \(stream.name).\(number)") }
+            try FailPoint.pass("outbox.afterUnlinkData")
+        }
     }
 
     /// Removes the whole outbox of the job.
@@ -53,10 +60,32 @@ public struct SegmentFiles: Sendable {
     }
 
     /// The bytes that a segment's files hold, index included.
-    func size(of number: UInt32) -> Int {
-        [index(number), data(.stdout, number), data(.stderr, number)].reduce(0) { sum, path in
-            var status = stat()
-            return stat(path, &status) == 0 ? sum + status.st_size : sum
+    func size(of number: UInt32) throws(SystemCallError) -> Int {
+        var sum = 0
+        for path in [index(number), data(.stdout, number), data(.stderr, number)] {
+            sum += try SegmentFiles.size(path) ?? 0
         }
+        return sum
+    }
+
+    /// The size of one stream's file in a segment; nil where there is none.
+    func dataSize(_ stream: OutputStream, _ number: UInt32) throws(SystemCallError) -> UInt64? {
+        try SegmentFiles.size(data(stream, number)).map { UInt64($0) }
+    }
+
+    /// Only a missing file has no size: a disk that fails must not look like an empty outbox.
+    private static func size(_ path: String) throws(SystemCallError) -> Int? {
+        var status = stat()
+        if stat(path, &status) == 0 { return status.st_size }
+        if errno == ENOENT { return nil }
+        throw .current("stat \(path)")
+    }
+
+    /// Whether the removal of a segment began: bytes that it held, up to where `next` begins, have no file.
+    func isHalfRemoved(_ segment: SegmentHeader, next: SegmentHeader) throws(SystemCallError) -> Bool {
+        for stream in OutputStream.allCases where next.offsets[stream.slot] > segment.offsets[stream.slot] {
+            if try dataSize(stream, segment.number) == nil { return true }
+        }
+        return false
     }
 }

@@ -13,7 +13,10 @@ final class DaemonConnection {
     private var filled = 0
     private var number: UInt16 = 0
     private var outgoing: [UInt8] = []
+    private var watchesOutput = false
     var isGreeted = false
+
+    deinit { wipe(&body) }
 
     init(socket: FileDescriptor, loop: EventLoop) throws(SystemCallError) {
         self.socket = socket
@@ -23,8 +26,8 @@ final class DaemonConnection {
 
     /// How reading went.
     enum Progress {
-        /// A whole frame: its number and body, which the caller wipes if it held a plan.
-        case frame(UInt16, [UInt8])
+        /// A whole frame with that number; its body is to be taken.
+        case frame(UInt16)
         /// Nothing more for now.
         case waiting
         /// The daemon is gone, or said something that is no frame.
@@ -52,15 +55,24 @@ final class DaemonConnection {
             }
             if filled == body.count {
                 header = []
-                var whole: [UInt8] = []
-                swap(&whole, &body)
-                return .frame(number, whole)
+                return .frame(number)
             }
-            let count = body.withUnsafeMutableBytes { recv(socket.number, $0.baseAddress! + filled, $0.count - filled, 0) }
+            let count = body.withUnsafeMutableBytes { buffer in
+                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+                return recv(socket.number, rest.baseAddress, rest.count, 0)
+            }
             if count < 0 { return errno == EAGAIN || errno == EINTR ? .waiting : .closed }
             if count == 0 { return .closed }
             filled += count
         }
+    }
+
+    /// The body of the frame that was read; the caller wipes it, since it may hold a plan.
+    func takeBody() -> [UInt8] {
+        var whole: [UInt8] = []
+        swap(&whole, &body)
+        filled = 0
+        return whole
     }
 
     /// Queues an event and sends as much as the socket takes.
@@ -75,10 +87,22 @@ final class DaemonConnection {
             if count < 0 { break }
             outgoing.removeFirst(count)
         }
+        guard watchesOutput == outgoing.isEmpty else { return }
+        watchesOutput = !outgoing.isEmpty
         do throws(SystemCallError) {
-            try loop.change(socket, name: name, output: !outgoing.isEmpty)
+            try loop.change(socket, name: name, output: watchesOutput)
         } catch {
             report("\(error)")
         }
     }
+}
+
+/// Overwrites `bytes`, in which secrets were, and forgets them.
+///
+/// The memory itself is overwritten, whoever else still refers to it: a copy made for this would leave it.
+func wipe(_ bytes: inout [UInt8]) {
+    bytes.withUnsafeBytes { buffer in
+        joblet_wipe(UnsafeMutableRawPointer(mutating: buffer.baseAddress), UInt64(buffer.count))
+    }
+    bytes = []
 }

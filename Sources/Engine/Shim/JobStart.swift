@@ -14,12 +14,11 @@ enum JobStart {
         let code: Int32
     }
 
-    /// The job that was started; `body` is the frame with its plan, wiped here.
+    /// The job that was started; `body` is the body of the frame with its plan.
     static func start(
-        _ request: StartRequest, body: inout [UInt8], userNamespaces: inout UserNamespaces,
-        initProgram: FileDescriptor
+        _ request: StartRequest, body: [UInt8], userNamespaces: inout UserNamespaces,
+        initProgram: FileDescriptor, limits: FileLimit
     ) throws(Failure) -> (job: RunningJob, status: FileDescriptor) {
-        defer { wipe(&body) }
         var step = "cgroup"
         do throws(SystemCallError) {
             try request.cgroup.create()
@@ -36,13 +35,19 @@ enum JobStart {
             step = "clone"
             var number: Int32 = -1
             try FailPoint.pass("shim.beforeClone")
-            let pid = try check(joblet_clone3(place.cloneFlags, place.directory?.number ?? -1, &number), "clone3")
-            if pid == 0 {
-                var descriptors = SandboxBuilder.Descriptors(
-                    stdout: stdout.writeEnd.number, stderr: stderr.writeEnd.number, status: status.writeEnd.number,
-                    initProgram: request.usesInit ? initProgram.number : -1)
-                descriptors.tasks = place.tasks.map(\.number)
-                become(body[request.planRange], namespace?.number ?? -1, descriptors)
+            // The child uses the descriptors' numbers, so their owners must live until it has them.
+            let pid = try withExtendedLifetime((stdout, stderr, status, namespace, place)) {
+                () throws(SystemCallError) in
+                let group = place.directory?.number ?? -1
+                let pid = try check(joblet_clone3(place.cloneFlags, group, &number), "clone3")
+                if pid == 0 {
+                    var descriptors = SandboxBuilder.Descriptors(
+                        stdout: stdout.writeEnd.number, stderr: stderr.writeEnd.number,
+                        status: status.writeEnd.number, initProgram: request.usesInit ? initProgram.number : -1)
+                    descriptors.tasks = place.tasks.map(\.number)
+                    become(body[request.planRange], namespace?.number ?? -1, descriptors, limits)
+                }
+                return pid
             }
             try FailPoint.pass("shim.afterClone")
             let job = RunningJob(
@@ -57,9 +62,13 @@ enum JobStart {
 
     /// The child. Single-threaded and a full copy of the shim, so plain Swift is safe here.
     private static func become(
-        _ plan: ArraySlice<UInt8>, _ namespace: Int32, _ descriptors: SandboxBuilder.Descriptors
+        _ plan: ArraySlice<UInt8>, _ namespace: Int32, _ descriptors: SandboxBuilder.Descriptors, _ limits: FileLimit
     ) -> Never {
         signal(SIGPIPE, SIG_DFL)
+        // The daemon's socket and other jobs' pipes must not stay open in a child that a disk holds up here.
+        closeAll(but: [descriptors.stdout, descriptors.stderr, descriptors.status, descriptors.initProgram, namespace]
+            + descriptors.tasks)
+        limits.restore()
         let failure: (step: String, code: Int32)
         do throws(MalformedMessage) {
             var builder = SandboxBuilder(plan: try SandboxPlan(decoding: plan), userNamespace: namespace)
@@ -81,9 +90,13 @@ enum JobStart {
         _exit(125)
     }
 
-    private static func wipe(_ body: inout [UInt8]) {
-        body.withUnsafeMutableBytes { joblet_wipe($0.baseAddress, UInt64($0.count)) }
-        body = []
+    private static func closeAll(but kept: [Int32]) {
+        var first: UInt32 = 3
+        for number in kept.sorted() where number >= 3 {
+            if UInt32(number) > first { joblet_close_range(first, UInt32(number) - 1, 0) }
+            first = UInt32(number) + 1
+        }
+        joblet_close_range(first, UInt32.max, 0)
     }
 }
 

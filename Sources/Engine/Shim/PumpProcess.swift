@@ -10,11 +10,9 @@ import Sandbox
 final class PumpProcess {
     /// The control socket's number in a new pump.
     static let controlDescriptor: Int32 = 3
-    /// A round whose moves were all below this is followed by a pause, so that many small writes become few
-    /// moves.
-    private static let smallMove = 16 << 10
     private static let pauseMilliseconds: Int32 = 1
-    private static let diskRetryMilliseconds: Int32 = 250
+    /// How long a job whose disk refused waits for the next attempt, in nanoseconds.
+    private static let retryInterval: Int64 = 250_000_000
 
     private let loop: EventLoop
     private let control: FileDescriptor
@@ -22,11 +20,12 @@ final class PumpProcess {
     private let null: FileDescriptor
     private var jobs: [OutboxJob: PumpedJob] = [:]
     private var byName: [UInt64: (job: PumpedJob, stream: OutputStream)] = [:]
-    private var budget: OutboxBudget?
-    private var finished: [OutboxJob: Int] = [:]
+    private var room = OutboxRoom()
+    private var dropping: [OutboxJob: PumpedJob] = [:]
+    private var retryAt: Int64?
     private var outgoing: [[UInt8]] = []
     private var isOrphaned = false
-    private var largestMove = 0
+    private var largestMove: Int?
 
     init(control: FileDescriptor) throws(SystemCallError) {
         loop = try EventLoop()
@@ -39,18 +38,16 @@ final class PumpProcess {
     /// Serves until the shim is gone and every pipe is drained.
     func run() throws(SystemCallError) {
         while !(isOrphaned && jobs.isEmpty) {
-            largestMove = 0
-            let waitsForDisk = jobs.values.contains { $0.waiting == .disk }
-            try loop.wait(milliseconds: waitsForDisk ? PumpProcess.diskRetryMilliseconds : -1) {
-                (name) throws(SystemCallError) in
+            largestMove = nil
+            try loop.wait(milliseconds: nextTimeout()) { (name) throws(SystemCallError) in
                 if name == controlName {
-                    try receive()
+                    receive()
                 } else if let (job, stream) = byName[name] {
                     serve(job, stream)
                 }
             }
-            if waitsForDisk { resume(.disk) }
-            if largestMove > 0, largestMove < PumpProcess.smallMove { pause() }
+            runTimers()
+            if let largestMove, largestMove < PumpedJob.smallMove { pause() }
         }
     }
 
@@ -60,19 +57,61 @@ final class PumpProcess {
         _ = poll(&descriptor, 1, PumpProcess.pauseMilliseconds)
     }
 
+    // MARK: Time
+
+    private func nextTimeout() -> Int32 {
+        var next = retryAt
+        for job in dropping.values { if let due = job.gapsDueAt { next = min(next ?? due, due) } }
+        guard let next else { return -1 }
+        return Int32(clamping: max(0, (next - SystemClock.sinceBoot() + 999_999) / 1_000_000))
+    }
+
+    private func runTimers() {
+        if retryAt == nil, dropping.isEmpty { return }
+        let now = SystemClock.sinceBoot()
+        for job in dropping.values where job.gapsDueAt.map({ $0 <= now }) ?? true {
+            dropping[job.job] = nil
+            attempt(job) { () throws(SystemCallError) in try job.recordGaps() }
+        }
+        guard let retryAt, retryAt <= now else { return }
+        self.retryAt = nil
+        resume(.disk)
+        if isOrphaned {
+            // Nobody is left to say what was released.
+            for job in jobs.values where job.waiting == .room { job.recount() }
+            resume(.room)
+        }
+    }
+
     // MARK: Jobs
 
     private func serve(_ job: PumpedJob, _ stream: OutputStream) {
-        do throws(SystemCallError) {
-            switch try job.turn(stream, overLimit: isOverLimit(job), null: null) {
-            case .moved(let count): largestMove = max(largestMove, count)
+        attempt(job) { () throws(SystemCallError) in
+            let overLimit = room.isOver(job)
+            // What is full stays full unless something of it can be released.
+            if overLimit { try job.makeReleasable(atLeast: room.leastSegment) }
+            switch try job.turn(stream, overLimit: overLimit, null: null) {
+            case .moved(let count): largestMove = max(largestMove ?? 0, count)
+            case .resting: largestMove = largestMove ?? 0
             case .done:
                 unwatch(job, stream)
+                job.close(stream)
                 try endIfDone(job)
             case .full: wait(job, for: .room)
             }
+            job.failure = nil
+            if job.gapsDueAt != nil { dropping[job.job] = job }
+        }
+        room.count(job)
+    }
+
+    /// Calls `body`; where the disk refuses, the job waits for the next attempt and nobody else does.
+    private func attempt(_ job: PumpedJob, _ body: () throws(SystemCallError) -> Void) {
+        do throws(SystemCallError) {
+            try body()
         } catch {
-            if job.waiting != .disk { report("\(job.job.directoryName): \(error)") }
+            if job.failure != error { report("\(job.job.directoryName): \(error)") }
+            job.failure = error
             wait(job, for: .disk)
         }
     }
@@ -81,23 +120,22 @@ final class PumpProcess {
         guard try job.endIfDone(), let position = job.endPosition else { return }
         for stream in OutputStream.allCases { unwatch(job, stream) }
         jobs[job.job] = nil
-        finished[job.job] = job.outstanding
+        dropping[job.job] = nil
+        room.end(job)
+        try FailPoint.pass("pump.beforeDrained")
         send(.drained(job.job, position: position))
+        try FailPoint.pass("pump.afterDrained")
     }
 
-    private func watch(_ job: PumpedJob) {
-        do throws(SystemCallError) {
-            for (stream, pipe) in job.pipes where job.names[stream] == nil {
-                let name = try loop.add(pipe)
-                job.names[stream] = name
-                byName[name] = (job, stream)
-            }
-        } catch {
-            report("\(error)")
-            wait(job, for: .disk)
+    private func watch(_ job: PumpedJob) throws(SystemCallError) {
+        for (stream, pipe) in job.pipes where job.names[stream] == nil {
+            let name = try loop.add(pipe)
+            job.names[stream] = name
+            byName[name] = (job, stream)
         }
     }
 
+    /// Comes before the pipe is closed: the shim's copy of it would keep its events coming.
     private func unwatch(_ job: PumpedJob, _ stream: OutputStream) {
         guard let name = job.names.removeValue(forKey: stream) else { return }
         byName[name] = nil
@@ -107,6 +145,7 @@ final class PumpProcess {
     private func wait(_ job: PumpedJob, for reason: PumpedJob.Waiting) {
         for stream in OutputStream.allCases { unwatch(job, stream) }
         job.waiting = reason
+        if reason == .disk || isOrphaned { retryAt = retryAt ?? SystemClock.sinceBoot() + PumpProcess.retryInterval }
     }
 
     private func resume(_ reason: PumpedJob.Waiting) {
@@ -118,46 +157,28 @@ final class PumpProcess {
 
     /// Serves a job that begins, or may go on.
     private func start(_ job: PumpedJob) {
-        do throws(SystemCallError) {
+        attempt(job) { () throws(SystemCallError) in
             try job.open()
+            room.count(job)
             try endIfDone(job)
-            if jobs[job.job] != nil { watch(job) }
-        } catch {
-            if job.waiting != .disk { report("\(job.job.directoryName): \(error)") }
-            wait(job, for: .disk)
+            guard jobs[job.job] != nil else { return }
+            if !job.isFinishing { try watch(job) }
         }
+        if job.isFinishing { drain(job) }
     }
 
-    // MARK: Limits
-
-    private var used: Int {
-        jobs.values.reduce(finished.values.reduce(0, +)) { $0 + $1.outstanding }
-    }
-
-    /// Whether a job must wait: at its own limit, at the node's, or near the node's if it holds more than its
-    /// share, so that the largest stops first.
-    private func isOverLimit(_ job: PumpedJob) -> Bool {
-        if job.isOverOwnLimit { return true }
-        guard let budget else { return false }
-        let limit = Int(clamping: budget.nodeBytes)
-        let used = used
-        if used >= limit { return true }
-        return used >= limit - limit / 8 && job.outstanding * (jobs.count + finished.count) > used
-    }
-
-    private func recount(_ job: OutboxJob) {
-        if let pumped = jobs[job] {
-            pumped.recount()
-        } else if let budget {
-            let size = OutboxUsage.bytes(root: budget.root, job: job)
-            finished[job] = size == 0 ? nil : size
+    /// Takes what is left in the pipes of a finished job, which may never become readable again.
+    private func drain(_ job: PumpedJob) {
+        while jobs[job.job] != nil, job.waiting == nil,
+            let stream = OutputStream.allCases.first(where: { job.pipes[$0] != nil })
+        {
+            serve(job, stream)
         }
-        resume(.room)
     }
 
     // MARK: Control
 
-    private func receive() throws(SystemCallError) {
+    private func receive() {
         var packet = [UInt8](repeating: 0, count: PumpMessage.sizeLimit)
         var numbers: [Int32] = [-1, -1]
         while true {
@@ -168,6 +189,7 @@ final class PumpProcess {
                 // The shim is gone: what the pipes still give is saved, then this process ends.
                 loop.remove(control)
                 isOrphaned = true
+                for job in jobs.values where job.waiting == .room { wait(job, for: .room) }
                 return
             }
             let files = numbers.prefix(Int(count)).map { FileDescriptor(owning: $0) }
@@ -183,30 +205,31 @@ final class PumpProcess {
     private func handle(_ message: PumpMessage, _ files: [FileDescriptor]) {
         switch message {
         case .add(let job, let plan, let isFinished):
-            guard jobs[job] == nil, files.count == 2 else { return }
+            guard jobs[job] == nil, files.count == 2 else {
+                report("\(job.directoryName): \(files.count) pipes arrived")
+                return
+            }
             let pumped = PumpedJob(job: job, plan: plan, pipes: [.stdout: files[0], .stderr: files[1]])
             jobs[job] = pumped
-            finished[job] = nil
+            room.begin(job)
             if isFinished { pumped.finish() }
             start(pumped)
-            if isFinished { drain(pumped) }
         case .finish(let job):
             guard let pumped = jobs[job] else { return }
             pumped.finish()
             drain(pumped)
-        case .released(let job): recount(job)
+        case .released(let job):
+            if let pumped = jobs[job] {
+                pumped.recount()
+                room.count(pumped)
+            } else {
+                room.recount(job)
+            }
+            resume(.room)
         case .configure(let budget):
-            self.budget = budget
-            for (job, bytes) in OutboxUsage.all(root: budget.root) where jobs[job] == nil { finished[job] = bytes }
+            room.configure(budget, active: jobs)
             resume(.room)
         case .drained: break
-        }
-    }
-
-    /// Takes what is left in the pipes of a finished job, which may never become readable again.
-    private func drain(_ job: PumpedJob) {
-        while jobs[job.job] != nil, job.waiting == nil, let stream = job.pipes.keys.min(by: { $0.rawValue < $1.rawValue }) {
-            serve(job, stream)
         }
     }
 
@@ -217,12 +240,12 @@ final class PumpProcess {
     }
 
     private func flush() {
+        guard !outgoing.isEmpty, !isOrphaned else { return }
         while let message = outgoing.first {
             let sent = joblet_send_with_fds(control.number, message, UInt64(message.count), nil, 0)
             if sent == -Int64(EAGAIN) { break }
             outgoing.removeFirst()
         }
-        guard !isOrphaned else { return }
         do throws(SystemCallError) {
             try loop.change(control, name: controlName, output: !outgoing.isEmpty)
         } catch {

@@ -13,6 +13,9 @@ final class PumpSupervisor {
         let files: [FileDescriptor]
     }
 
+    /// How long a pump that cannot start or live is left alone, in nanoseconds.
+    private static let pause: Int64 = 200_000_000
+
     private let loop: EventLoop
     private var control: FileDescriptor?
     private var process: FileDescriptor?
@@ -24,35 +27,57 @@ final class PumpSupervisor {
     /// When the next pump may start, in nanoseconds since boot; nil while one runs.
     private(set) var restartAt: Int64?
     private var startedAt: Int64 = 0
+    private var hasStarted = false
 
     init(loop: EventLoop) {
         self.loop = loop
     }
 
-    /// Starts a pump and gives it every job whose log is not complete.
-    func start(jobs: [RunningJob]) throws(SystemCallError) {
+    /// Starts a pump and gives it every job whose log is not complete; where that fails, tries again later.
+    func start(jobs: [RunningJob]) {
+        do throws(SystemCallError) {
+            try spawn()
+        } catch {
+            report("\(error)")
+            restartAt = SystemClock.sinceBoot() + PumpSupervisor.pause
+            return
+        }
+        if let budget { send(.configure(budget)) }
+        for job in jobs where !job.isDrained { add(job) }
+    }
+
+    private func spawn() throws(SystemCallError) {
         var ends: [Int32] = [-1, -1]
         try check(joblet_packet_pair(&ends), "socketpair")
         let ours = FileDescriptor(owning: ends[0])
         let theirs = FileDescriptor(owning: ends[1])
         var number: Int32 = -1
         let pid = try check(joblet_clone3(0, -1, &number), "clone a pump")
-        if pid == 0 { PumpSupervisor.become(theirs) }
-        try ours.setNonBlocking()
+        if pid == 0 { PumpSupervisor.become(theirs, isFirst: !hasStarted) }
         let child = FileDescriptor(owning: number)
+        do throws(SystemCallError) {
+            try ours.setNonBlocking()
+            processName = try loop.add(child)
+            controlName = try loop.add(ours)
+        } catch {
+            // It cannot be followed, so it must not run.
+            loop.remove(child)
+            _ = joblet_pidfd_send_signal(child.number, SIGKILL)
+            waitpid(pid, nil, 0)
+            throw error
+        }
         process = child
         control = ours
-        processName = try loop.add(child)
-        controlName = try loop.add(ours)
         watchesOutput = false
         restartAt = nil
         startedAt = SystemClock.sinceBoot()
+        hasStarted = true
         pending = []
-        if let budget { send(.configure(budget)) }
-        for job in jobs where !job.isDrained { add(job) }
     }
 
-    private static func become(_ control: FileDescriptor) -> Never {
+    private static func become(_ control: FileDescriptor, isFirst: Bool) -> Never {
+        // An armed place is meant for one pump: the next has to repair what that one left.
+        if !isFirst { unsetenv(FailPoint.variable) }
         // The child: a pump has nothing of the shim's but its socket.
         dup2(control.number, PumpProcess.controlDescriptor)
         joblet_close_range(UInt32(PumpProcess.controlDescriptor) + 1, UInt32.max, 0)
@@ -74,8 +99,15 @@ final class PumpSupervisor {
         // At once if it lived for a second; else after a moment, so that a pump that cannot start does
         // not take the processor.
         let now = SystemClock.sinceBoot()
-        restartAt = now - startedAt > 1_000_000_000 ? now : now + 200_000_000
+        restartAt = now - startedAt > 1_000_000_000 ? now : now + PumpSupervisor.pause
         report("the pump ended; starting another")
+    }
+
+    private func stop() {
+        pending = []
+        if let process { _ = joblet_pidfd_send_signal(process.number, SIGKILL) }
+        if let control { loop.remove(control) }
+        control = nil
     }
 
     func configure(_ budget: OutboxBudget) {
@@ -102,6 +134,12 @@ final class PumpSupervisor {
             let numbers = packet.files.map(\.number)
             let sent = joblet_send_with_fds(control.number, bytes, UInt64(bytes.count), numbers, Int32(numbers.count))
             if sent == -Int64(EAGAIN) { break }
+            if sent < 0, sent != -Int64(EPIPE), sent != -Int64(ECONNRESET) {
+                // Without the message a job's output would lie in its pipe for ever: a new pump gets them all.
+                report("\(SystemCallError("tell the pump", code: Int32(-sent)))")
+                stop()
+                return
+            }
             pending.removeFirst()
         }
         guard watchesOutput == pending.isEmpty else { return }

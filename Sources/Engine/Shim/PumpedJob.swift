@@ -14,17 +14,25 @@ final class PumpedJob {
         case disk
     }
 
+    /// Moves below this are followed by a pause of the pipe, so that many small writes become few moves.
+    static let smallMove = 16 << 10
+    private static let pause: Int64 = 1_000_000
+    /// A viewer should see within a second that bytes are missing.
+    private static let gapDelay: Int64 = 1_000_000_000
+
     let job: OutboxJob
     private let plan: OutputPlan
     private(set) var pipes: [OutputStream: FileDescriptor]
     var names: [OutputStream: UInt64] = [:]
     var waiting: Waiting?
+    /// The failure that was reported last, so that repeated attempts do not repeat the report.
+    var failure: SystemCallError?
     private var writer: OutboxWriter?
     private var left: [OutputStream: Int]?
+    private var restsUntil: [OutputStream: Int64] = [:]
     private var dropped: [OutputStream: UInt64] = [:]
-    private var droppedSince: Int64 = 0
-    /// Bytes in the outbox that are not released.
-    private(set) var outstanding = 0
+    /// When the gap notes are due for what was dropped, in nanoseconds since boot; nil where nothing was.
+    private(set) var gapsDueAt: Int64?
     /// The position at which the log ended; nil before.
     private(set) var endPosition: UInt64?
 
@@ -38,6 +46,8 @@ final class PumpedJob {
     enum Turn: Hashable {
         /// Bytes that were moved or dropped.
         case moved(Int)
+        /// Little was there so shortly after the last turn that it was left to gather.
+        case resting
         /// Nothing more will come from this pipe.
         case done
         /// The limit is reached.
@@ -49,12 +59,15 @@ final class PumpedJob {
         guard writer == nil else { return }
         let opened = try OutboxWriter(root: plan.root, job: job, segmentBytes: Int(clamping: plan.segmentBytes))
         writer = opened
-        outstanding = opened.outstandingBytes
         if opened.isEnded { endPosition = opened.position }
     }
 
+    /// Bytes in the outbox that are not released.
+    var outstanding: Int { writer?.outstandingBytes ?? 0 }
     /// Whether the job has used up its own room.
-    var isOverOwnLimit: Bool { outstanding >= plan.jobBytes }
+    var isOverOwnLimit: Bool { outstanding >= Int(clamping: plan.jobBytes) }
+    /// Whether the job's processes are gone.
+    var isFinishing: Bool { left != nil }
 
     /// The job's processes are gone: what lies in the pipes now is the rest.
     ///
@@ -68,35 +81,39 @@ final class PumpedJob {
     func turn(_ stream: OutputStream, overLimit: Bool, null: FileDescriptor) throws(SystemCallError) -> Turn {
         try open()
         guard let pipe = pipes[stream], let writer else { return .done }
-        if let left, left[stream, default: 0] <= 0 { return close(stream) }
+        if let left {
+            if left[stream, default: 0] <= 0 { return .done }
+        } else if isResting(stream, pipe) {
+            return .resting
+        }
         let move: OutboxWriter.Move
         if overLimit {
             guard plan.dropsAtLimit else { return .full }
             move = try writer.discard(from: pipe, into: null)
-            if case .bytes(let count) = move {
-                if dropped.isEmpty { droppedSince = SystemClock.sinceBoot() }
-                dropped[stream, default: 0] += UInt64(count)
-                // A viewer should see within a second that bytes are missing.
-                if SystemClock.sinceBoot() - droppedSince > 1_000_000_000 { try recordGaps() }
-            }
+            if case .bytes(let count) = move { note(stream, count) }
         } else {
             try recordGaps()
             let limit = left.map { min(OutboxWriter.moveLimit, $0[stream, default: 0]) } ?? OutboxWriter.moveLimit
             move = try writer.move(from: pipe, stream: stream, limit: limit)
-            outstanding = writer.outstandingBytes
         }
         switch move {
         case .bytes(let count):
             left?[stream, default: 0] -= count
+            if count < PumpedJob.smallMove { restsUntil[stream] = SystemClock.sinceBoot() + PumpedJob.pause }
             return .moved(count)
-        case .closed: return close(stream)
-        case .empty: return left == nil ? .moved(0) : close(stream)
+        case .closed: return .done
+        case .empty: return left == nil ? .moved(0) : .done
         }
     }
 
-    private func close(_ stream: OutputStream) -> Turn {
+    private func isResting(_ stream: OutputStream, _ pipe: FileDescriptor) -> Bool {
+        guard let until = restsUntil[stream], SystemClock.sinceBoot() < until else { return false }
+        return (1..<PumpedJob.smallMove) ~= Int(joblet_bytes_in_pipe(pipe.number))
+    }
+
+    /// Drops a pipe from which nothing more will come; the caller has stopped watching it.
+    func close(_ stream: OutputStream) {
         pipes[stream] = nil
-        return .done
     }
 
     /// Ends the log once both pipes are done; whether it has ended.
@@ -105,25 +122,36 @@ final class PumpedJob {
         guard pipes.isEmpty, let writer else { return false }
         try recordGaps()
         try writer.end()
-        outstanding = writer.outstandingBytes
         endPosition = writer.position
         return true
     }
 
-    /// Looks which segments were released.
-    func recount() {
-        guard let writer else { return }
-        writer.recount()
-        outstanding = writer.outstandingBytes
+    // MARK: Limits
+
+    /// Begins a new segment if the current one takes `bytes` or a good part of the job's own room: a segment
+    /// that is being written cannot be released, and at a limit nothing else would make room.
+    func makeReleasable(atLeast bytes: Int) throws(SystemCallError) {
+        try writer?.closeSegment(ifAtLeast: min(bytes, Int(clamping: plan.jobBytes / 4)))
     }
 
-    private func recordGaps() throws(SystemCallError) {
-        guard !dropped.isEmpty, let writer else { return }
+    /// Looks which segments were released.
+    func recount() {
+        writer?.recount()
+    }
+
+    private func note(_ stream: OutputStream, _ count: Int) {
+        if gapsDueAt == nil { gapsDueAt = SystemClock.sinceBoot() + PumpedJob.gapDelay }
+        dropped[stream, default: 0] += UInt64(count)
+    }
+
+    /// Notes in the index what was dropped since the last note.
+    func recordGaps() throws(SystemCallError) {
+        guard gapsDueAt != nil, let writer else { return }
         for stream in OutputStream.allCases {
             guard let count = dropped[stream] else { continue }
             try writer.recordGap(stream: stream, dropped: count)
             dropped[stream] = nil
         }
-        outstanding = writer.outstandingBytes
+        gapsDueAt = nil
     }
 }

@@ -21,8 +21,8 @@ final class RunningJob {
     var isAcknowledged = false
     /// When the grace period of a stop ends, in nanoseconds since boot.
     var killAt: Int64?
-    /// Whether the sandbox could not be built: the daemon was told, no exit follows.
-    var hasFailed = false
+    /// The step and error at which the sandbox could not be built: told in place of an exit.
+    var failure: (step: String, code: Int32)?
 
     init(
         request: StartRequest, pid: Int32, process: FileDescriptor, pipes: [FileDescriptor]

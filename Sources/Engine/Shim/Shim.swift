@@ -13,6 +13,7 @@ final class Shim {
     private let listenerName: UInt64
     private let exits: ExitLog
     private let initProgram: FileDescriptor
+    private let limits = FileLimit.raise()
     private let pump: PumpSupervisor
     private var userNamespaces = UserNamespaces()
     private var jobs: [ShimJob: RunningJob] = [:]
@@ -28,15 +29,15 @@ final class Shim {
         try Directory.create("\(directory)/root")
         exits = try ExitLog(path: "\(directory)/exits")
         initProgram = try Shim.sealedProgram()
+        // Refused without CAP_SYS_RESOURCE; shim and pump then are as likely to be killed as others.
+        if (try? writeControl("/proc/self/oom_score_adj", "-1000")) == nil { report("cannot lower the OOM score") }
         pump = PumpSupervisor(loop: loop)
-        try pump.start(jobs: [])
+        pump.start(jobs: [])
         // The socket appears last: who can connect finds everything ready.
         listener = FileDescriptor(
             owning: try check(joblet_unix_listen("\(directory)/control", 0), "listen on \(directory)/control"))
         try listener.setNonBlocking()
         listenerName = try loop.add(listener)
-        // Refused without CAP_SYS_RESOURCE; the shim then is as likely to be killed as others.
-        if (try? writeControl("/proc/self/oom_score_adj", "-1000")) == nil { report("cannot lower the OOM score") }
     }
 
     /// A sealed copy of this program, for jobs to execute as their init: no job can change it.
@@ -70,10 +71,10 @@ final class Shim {
                 } else if let job = statuses[name] {
                     readStatus(job)
                 } else if let job = processes[name] {
-                    try reap(job)
+                    reap(job)
                 }
             }
-            try runTimers()
+            runTimers()
         }
     }
 
@@ -85,10 +86,10 @@ final class Shim {
         if let restart = pump.restartAt { times.append(restart) }
         if !leftovers.isEmpty { times.append(now + 20_000_000) }
         guard let next = times.min() else { return -1 }
-        return Int32(clamping: max(0, (next - now + 999_999) / 1_000_000))
+        return Int32(clamping: max(0, (next - now) / 1_000_000 + 1))
     }
 
-    private func runTimers() throws(SystemCallError) {
+    private func runTimers() {
         let now = SystemClock.sinceBoot()
         for job in jobs.values {
             if let killAt = job.killAt, killAt <= now, job.exit == nil {
@@ -97,7 +98,7 @@ final class Shim {
             }
         }
         leftovers.removeAll { $0.remove() }
-        if let restart = pump.restartAt, restart <= now { try pump.start(jobs: Array(jobs.values)) }
+        if let restart = pump.restartAt, restart <= now { pump.start(jobs: Array(jobs.values)) }
     }
 
     // MARK: The daemon
@@ -128,10 +129,13 @@ final class Shim {
             switch connection.read() {
             case .waiting: return
             case .closed: closeDaemon()
-            case .frame(let number, var body):
+            case .frame(let number):
+                var body = connection.takeBody()
+                defer { wipe(&body) }
                 do throws(MalformedMessage) {
                     let request = try ShimRequest(number: number, body: body)
-                    if case .start(let start) = request { begin(start, &body) } else { handle(request, connection) }
+                    guard connection.isGreeted || request.isHello else { throw MalformedMessage("hello first") }
+                    if case .start(let start) = request { begin(start, body) } else { handle(request, connection) }
                 } catch {
                     report("malformed request \(number): expected \(error.expected)")
                     closeDaemon()
@@ -149,6 +153,8 @@ final class Shim {
                 .welcome(
                     version: speaks ? ShimRequest.version : 0, pid: getpid(),
                     jobs: speaks ? jobs.values.map(\.state) : []))
+            // A state has no room for them, and the daemon that was told may be gone.
+            for job in jobs.values where !job.isAcknowledged { sendFailure(of: job) }
         case .configure(let budget): pump.configure(budget)
         case .start: break
         case .stop(let id, let grace):
@@ -157,7 +163,8 @@ final class Shim {
             let isHandled = job.cgroup.handlesTermination
             _ = joblet_pidfd_send_signal(job.process.number, SIGTERM)
             if isHandled {
-                job.killAt = SystemClock.sinceBoot() + Int64(clamping: grace)
+                let (end, isNever) = SystemClock.sinceBoot().addingReportingOverflow(Int64(clamping: grace))
+                job.killAt = isNever ? Int64.max : end
             } else {
                 killAll(job)
             }
@@ -172,36 +179,53 @@ final class Shim {
         }
     }
 
-    private func begin(_ request: StartRequest, _ body: inout [UInt8]) {
+    private func begin(_ request: StartRequest, _ body: [UInt8]) {
         if let known = jobs[request.job] {
             // A repeated start: the daemon did not see the answer.
+            if known.failure != nil { return sendFailure(of: known) }
             if known.startedAt != 0 { send(.started(known.job, pid: known.pid, time: known.startedAt)) }
             if let exit = known.exit { send(.exited(exit)) }
             return
         }
-        guard !isRetired, daemon?.isGreeted == true else {
+        guard !isRetired else {
             send(.startFailed(request.job, step: "shim is retired", code: ESHUTDOWN))
             return
         }
         do throws(JobStart.Failure) {
             let (job, status) = try JobStart.start(
-                request, body: &body, userNamespaces: &userNamespaces, initProgram: initProgram)
+                request, body: body, userNamespaces: &userNamespaces, initProgram: initProgram, limits: limits)
+            try follow(job, status)
             jobs[job.job] = job
-            do throws(SystemCallError) {
-                job.processName = try loop.add(job.process)
-                processes[job.processName] = job
-                let name = try loop.add(status)
-                job.status = (status, name)
-                statuses[name] = job
-            } catch {
-                // The child cannot be followed, so it must not run.
-                killAll(job)
-                throw JobStart.Failure(step: "epoll", code: error.code)
-            }
             pump.add(job)
         } catch {
             send(.startFailed(request.job, step: error.step, code: error.code))
         }
+    }
+
+    private func follow(_ job: RunningJob, _ status: FileDescriptor) throws(JobStart.Failure) {
+        do throws(SystemCallError) {
+            let name = try loop.add(status)
+            do throws(SystemCallError) {
+                job.processName = try loop.add(job.process)
+            } catch {
+                loop.remove(status)
+                throw error
+            }
+            job.status = (status, name)
+            processes[job.processName] = job
+            statuses[name] = job
+        } catch {
+            // The child cannot be followed, so it must not run.
+            killAll(job)
+            waitpid(job.pid, nil, 0)
+            if !job.cgroup.remove() { leftovers.append(job.cgroup) }
+            throw JobStart.Failure(step: "epoll", code: error.code)
+        }
+    }
+
+    private func sendFailure(of job: RunningJob) {
+        guard let (step, code) = job.failure else { return }
+        send(.startFailed(job.job, step: step, code: code))
     }
 
     private func send(_ event: ShimEvent) {
@@ -221,21 +245,21 @@ final class Shim {
         statuses[name] = nil
         job.status = nil
         if count >= 5, bytes[0] == 1 {
-            job.hasFailed = true
             let code = bytes[1..<5].reversed().reduce(Int32(0)) { $0 << 8 | Int32($1) }
-            let step = String(decoding: bytes[5..<count], as: UTF8.self)
-            send(.startFailed(job.job, step: step, code: code))
+            // Without NUL, which no text in a message may hold.
+            job.failure = (String(decoding: bytes[5..<count].filter { $0 != 0 }, as: UTF8.self), code)
+            sendFailure(of: job)
         } else if count > 0 {
             job.startedAt = SystemClock.now()
             send(.started(job.job, pid: job.pid, time: job.startedAt))
         } else {
             // The end without a marker: it died while it built its sandbox.
-            job.hasFailed = true
-            send(.startFailed(job.job, step: "sandbox (the child died)", code: ECHILD))
+            job.failure = ("sandbox (the child died)", ECHILD)
+            sendFailure(of: job)
         }
     }
 
-    private func reap(_ job: RunningJob) throws(SystemCallError) {
+    private func reap(_ job: RunningJob) {
         var (code, status, pid): (Int32, Int32, Int32) = (0, 0, 0)
         guard joblet_wait_pidfd(job.process.number, 1, &code, &status, &pid) == 1 else { return }
         if job.status != nil { readStatus(job) }
@@ -243,7 +267,12 @@ final class Shim {
         let record = ExitRecord(
             job: job.job, token: job.token, time: SystemClock.now(), exitCode: exited ? status : -1,
             signal: exited ? 0 : status, ranOutOfMemory: job.cgroup.ranOutOfMemory)
-        try exits.append(record)
+        do throws(SystemCallError) {
+            try exits.append(record)
+        } catch {
+            // A full memory file system must not end every other job: the daemon hears of this exit anyway.
+            report("\(error)")
+        }
         _ = joblet_wait_pidfd(job.process.number, 0, &code, &status, &pid)
         loop.remove(job.process)
         processes[job.processName] = nil
@@ -251,11 +280,8 @@ final class Shim {
         // PID 1 of the namespace is gone, so every process of the job is.
         if !job.cgroup.remove() { leftovers.append(job.cgroup) }
         pump.send(.finish(job.outboxJob))
-        if job.hasFailed {
-            job.isAcknowledged = true
-        } else {
-            send(.exited(record))
-        }
+        if job.failure == nil { send(.exited(record)) }
+        forgetIfOver(job)
     }
 
     private func killAll(_ job: RunningJob) {
@@ -279,9 +305,8 @@ final class Shim {
     private func forgetIfOver(_ job: RunningJob) {
         guard job.exit != nil, job.isDrained, job.isAcknowledged else { return }
         jobs[job.job] = nil
-        guard jobs.isEmpty else { return }
         do throws(SystemCallError) {
-            try exits.clear()
+            try exits.compact { jobs.values.compactMap(\.exit) }
         } catch {
             report("\(error)")
         }

@@ -20,10 +20,14 @@ struct UserNamespaces {
 
     private static func make(base: UInt32) throws(SystemCallError) -> FileDescriptor {
         var number: Int32 = -1
+        let shim = getpid()
         let pid = try check(
             joblet_clone3(UInt64(JOBLET_CLONE_NEWUSER), -1, &number), "clone a user namespace")
         if pid == 0 {
-            // Only holds the namespace until its maps are written and a descriptor of it is open.
+            // Only holds the namespace until its maps are written and a descriptor of it is open,
+            // and not longer than the shim lives, which may have ended before it could be said.
+            _ = joblet_prctl(JOBLET_PR_SET_PDEATHSIG, UInt64(SIGKILL), 0)
+            if getppid() != shim { _exit(0) }
             while true { pause() }
         }
         let holder = FileDescriptor(owning: number)

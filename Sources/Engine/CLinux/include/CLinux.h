@@ -19,6 +19,7 @@ int32_t joblet_unshare(uint64_t flags);
 int32_t joblet_setns(int32_t fd, uint64_t flags);
 
 // Processes. Options of prctl(2) and flags that glibc's Swift module leaves out.
+#define JOBLET_PR_SET_PDEATHSIG 1
 #define JOBLET_PR_SET_DUMPABLE 4
 #define JOBLET_PR_CAPBSET_DROP 24
 #define JOBLET_PR_SET_NO_NEW_PRIVS 38

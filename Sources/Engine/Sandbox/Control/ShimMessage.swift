@@ -29,7 +29,7 @@ public enum ShimRequest: Sendable, Hashable {
     case stop(ShimJob, grace: UInt64)
     /// Kills every process of the job.
     case kill(ShimJob)
-    /// The exit is recorded: the shim forgets the job once its log is complete.
+    /// The exit or the failed start is recorded: the shim forgets the job once its log is complete.
     case acknowledge(ShimJob)
     /// Segments of the job's outbox were removed.
     case released(ShimJob)
@@ -40,6 +40,9 @@ public enum ShimRequest: Sendable, Hashable {
     public static let version: UInt16 = 1
     /// The longest frame that is accepted, in bytes: a plan with 2 MiB of arguments fits.
     public static let frameLimit = 8 << 20
+
+    /// Whether this is the greeting that must come first.
+    public var isHello: Bool { number == 1 }
 
     var number: UInt16 {
         switch self {

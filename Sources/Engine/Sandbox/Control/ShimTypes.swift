@@ -278,8 +278,8 @@ public struct ExitRecord: Sendable, Hashable {
         job.encode(into: &writer)
         writer.write(token)
         writer.write(time)
-        writer.write(Int16(exitCode))
-        writer.write(Int8(signal))
+        writer.write(Int16(clamping: exitCode))
+        writer.write(Int8(clamping: signal))
         writer.write(ranOutOfMemory)
     }
 
