@@ -48,7 +48,7 @@ extension JobEngine {
         record.lease = JobLease(
             startToken: .random(in: 1...UInt64.max), idRange: range, bootID: DataDirectory.bootID())
         do throws(EngineError) {
-            let entry = try await journal.append(.record(record))
+            let entry = try await journal.append(.record(record), durability: specification.durability)
             // Before the job can have a second version: the stores get them in order.
             shipper?.enqueue(entry)
             return try admit(record, storedVersion: 0, isLogComplete: false)
@@ -114,7 +114,8 @@ extension JobEngine {
                 .failedPrecondition,
                 "Cannot delete running job \(id) (current status: \(record.status.rawValue)): stop the job first")
         }
-        let entry = try await journal.append(.deleted(id, version: record.version + 1))
+        let entry = try await journal.append(
+            .deleted(id, version: record.version + 1), durability: record.specification.durability)
         if hot[id] == nil {
             try admit(record, storedVersion: record.version, isLogComplete: true)
         }

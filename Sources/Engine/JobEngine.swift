@@ -53,8 +53,7 @@ public actor JobEngine {
         identity = directory.identity
         runDirectory = "\(configuration.runDirectory)/\(directory.identity.incarnation.prefix(8))"
         key = try SecretKey(path: "\(configuration.dataDirectory)/node.key")
-        journal = try StateJournal(
-            directory: "\(configuration.dataDirectory)/journal", durability: configuration.durability)
+        journal = try StateJournal(directory: "\(configuration.dataDirectory)/journal")
         do throws(SystemCallError) {
             try Directory.create(configuration.outboxDirectory)
             try Directory.create(runDirectory)
@@ -138,8 +137,9 @@ public actor JobEngine {
     }
 
     private func shipLog(of id: JobID) async {
+        let durability = hot[id]?.job.record.specification.durability ?? configuration.durability
         let shipper = LogShipper(
-            job: id, store: logStore, cursor: OutboxCursor(root: configuration.outboxDirectory, job: id),
+            job: id, durability: durability, store: logStore, cursor: OutboxCursor(root: configuration.outboxDirectory, job: id),
             watcher: watcher, logger: logger, didRelease: { [weak self] in await self?.didRelease(id) })
         if await shipper.run() { logIsComplete(id) }
     }

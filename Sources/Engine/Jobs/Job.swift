@@ -64,7 +64,8 @@ actor Job {
         var backOff = BackOff()
         while true {
             do throws(EngineError) {
-                shipper.enqueue(try await journal.append(.record(record)))
+                shipper.enqueue(
+                    try await journal.append(.record(record), durability: record.specification.durability))
                 break
             } catch {
                 // The event is not lost meanwhile: the shim keeps an exit until it is acknowledged.

@@ -58,6 +58,11 @@ public struct JobLifecycle: Sendable, Hashable {
             guard record.status == .initializing else { return false }
             end(.failed, reason: reason, exitCode: -1, time: time)
         case .exited(let code, let signal, let ranOutOfMemory, let time):
+            guard record.status != .initializing else {
+                // The end of a child that never became the job.
+                end(.failed, reason: "the sandbox could not be built", exitCode: -1, time: time)
+                break
+            }
             record.signal = signal
             switch endWanted {
             case .stop: end(.stopped, reason: "stopped", exitCode: -1, time: time)

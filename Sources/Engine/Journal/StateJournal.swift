@@ -16,7 +16,6 @@ actor StateJournal {
     private static let rotationBytes = 4 << 20
 
     private let directory: String
-    private let syncsEachAppend: Bool
     private let thread = BlockingExecutor.shared.thread()
     private var file: FileDescriptor
     private var number: UInt64
@@ -29,9 +28,8 @@ actor StateJournal {
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     /// Opens the journal in `directory`, cutting an entry that was being written when the host stopped.
-    init(directory: String, durability: Durability) throws(EngineError) {
+    init(directory: String) throws(EngineError) {
         self.directory = directory
-        syncsEachAppend = durability == .power
         do throws(SystemCallError) {
             try Directory.create(directory)
             let numbers = try Directory.names(in: directory).compactMap { name in
@@ -61,10 +59,12 @@ actor StateJournal {
         return recovered
     }
 
-    /// Adds an entry; returns when it survives what the node's durability says.
+    /// Adds an entry; returns when it survives what `durability` says.
     ///
-    /// Throws `unavailable` where the disk refuses: then nothing was added.
-    func append(_ entry: JournalEntry) async throws(EngineError) -> JournaledEntry {
+    /// Throws `unavailable` where the disk refuses: then nothing was added, or it may not survive the host.
+    func append(
+        _ entry: JournalEntry, durability: Durability
+    ) async throws(EngineError) -> JournaledEntry {
         let bytes = try entry.encoded()
         let place: UInt64
         do throws(SystemCallError) {
@@ -79,12 +79,12 @@ actor StateJournal {
             size += bytes.count
             place = number
             unshipped[number, default: 0] += 1
-            if !syncsEachAppend { try? rotateIfFull() }
+            if durability == .process { try? rotateIfFull() }
             try FailPoint.pass("journal.afterAppend")
         } catch {
             throw EngineError(.unavailable, "cannot record the job's state: \(error)")
         }
-        if syncsEachAppend {
+        if durability == .power {
             do {
                 try await withCheckedThrowingContinuation { waitingForSync.append($0); startSync() }
             } catch {

@@ -7,6 +7,7 @@ struct LogShipper: Sendable {
     private static let runBytes = 1 << 20
 
     let job: JobID
+    let durability: Durability
     let store: any LogStore
     let cursor: OutboxCursor
     let watcher: OutboxWatcher
@@ -56,6 +57,8 @@ struct LogShipper: Sendable {
             reading: while true {
                 switch try await cursor.read(maxBytes: LogShipper.runBytes) {
                 case .run(let run):
+                    // One sync serves everything that was written until it began.
+                    if durability == .power { try await cursor.synchronize() }
                     try await store.append(run, to: job)
                     if let segment = await cursor.segment, segment > released {
                         try await release()

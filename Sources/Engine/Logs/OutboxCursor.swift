@@ -57,8 +57,6 @@ actor OutboxCursor {
         }
     }
 
-    /// Whether the outbox is written up to the reader's position but not to `position`.
-    var position: UInt64? { reader?.position }
     /// The number of the segment that is being read.
     var segment: UInt32? { reader?.segment }
 
@@ -106,7 +104,16 @@ actor OutboxCursor {
         }
     }
 
-    /// Brings what is in the outbox to the disk.
+    /// Brings the segment that is being read to the disk.
+    func synchronize() throws(StorageError) {
+        do throws(SystemCallError) {
+            try reader?.synchronize()
+        } catch {
+            throw .unavailable(reason: "\(error)")
+        }
+    }
+
+    /// Repairs what a dead pump left and records the end of the output.
     func repairAndEnd(segmentBytes: Int) throws(StorageError) {
         do throws(SystemCallError) {
             try OutboxWriter(root: root, job: job, segmentBytes: segmentBytes).end()

@@ -58,6 +58,13 @@ public final class OutboxReader {
         position = header.base
     }
 
+    /// Brings the segment that is being read to the disk, its bytes before its index.
+    public func synchronize() throws(SystemCallError) {
+        for file in data { try file?.synchronizeData() }
+        try index.synchronizeData()
+        try Directory.synchronize(files.path)
+    }
+
     /// Skips to `position`, behind the first `gaps` gap notes there.
     ///
     /// Throws `released` where the outbox begins behind it. Ends early where it is not written yet.
