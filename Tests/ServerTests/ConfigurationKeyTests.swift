@@ -35,7 +35,6 @@ import Testing
         "storage.state.backend": ("memory", "memory"),
         "storage.state.path": ("/var/lib/joblet/jobs.db", "/var/lib/joblet/jobs.db"),
         "storage.durability": ("power", "power"),
-        "storage.maxShipAge": ("500ms", "500ms"),
         "outbox.directory": ("/var/spool/joblet", "/var/spool/joblet"),
         "outbox.segmentBytes": ("1MiB", "1MiB"),
         "outbox.maxJobBytes": ("2GiB", "2GiB"),

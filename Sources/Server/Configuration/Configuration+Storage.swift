@@ -11,8 +11,6 @@ extension Configuration {
         public var state = StateStorage()
         /// What accepted data survives (`storage.durability`).
         public var durability = Durability.process
-        /// Time that output may wait in the outbox before it is handed to the store (`storage.maxShipAge`).
-        public var maxShipAge = Duration.seconds(2)
 
         /// Makes the defaults.
         public init() {}
@@ -97,7 +95,6 @@ extension Configuration {
         ConfigurationKey("storage.state.backend", \.storage.state.backend, .choice()),
         ConfigurationKey("storage.state.path", \.storage.state.path, .pathOrDefault),
         ConfigurationKey("storage.durability", \.storage.durability, .choice()),
-        ConfigurationKey("storage.maxShipAge", \.storage.maxShipAge, .duration(.milliseconds(10) ... .hours(1))),
         ConfigurationKey("outbox.directory", \.outbox.directory, .pathOrDefault),
         ConfigurationKey("outbox.segmentBytes", \.outbox.segmentBytes, .size(64 << 10...4 << 30)),
         ConfigurationKey("outbox.maxJobBytes", \.outbox.maxJobBytes, .size(64 << 10...1 << 50)),
