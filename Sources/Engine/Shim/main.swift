@@ -13,6 +13,9 @@ signal(SIGPIPE, SIG_IGN)
 do {
     switch arguments.count > 1 ? arguments[1] : "" {
     case "serve" where arguments.count == 3:
+        // The daemon that started us may have sockets open that are not close-on-exec: a copy kept here would
+        // hold its port and its clients' connections after its end.
+        joblet_close_range(3, UInt32.max, 0)
         try Shim(directory: arguments[2]).run()
     case "pump" where arguments.count == 2:
         try PumpProcess(control: FileDescriptor(owning: PumpProcess.controlDescriptor)).run()
