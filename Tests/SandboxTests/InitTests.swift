@@ -60,9 +60,8 @@ struct InitTests {
 
     @Test func `signals are passed on`() throws {
         let shim = try ShimProcess()
-        let job = try shim.start(["bash", "-c", "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done"]) {
-            $0.usesInit = true
-        }
+        let program = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
+        let job = try shim.start(["bash", "-c", program]) { $0.usesInit = true }
         try shim.wait(for: "ready", from: job)
         shim.send(.stop(job, grace: 20_000_000_000))
         #expect(try shim.exit(of: job).exitCode == 5)

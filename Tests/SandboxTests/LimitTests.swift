@@ -26,7 +26,8 @@ struct LimitTests {
 
     @Test func `a fork bomb ends when it is killed, and takes nobody with it`() throws {
         let shim = try ShimProcess()
-        let bomb = try shim.start(["bash", "-c", "echo lit; f() { f | f & }; while :; do f; done"], cgroup: TestCgroup(processes: 64))
+        let program = "echo lit; f() { f | f & }; while :; do f; done"
+        let bomb = try shim.start(["bash", "-c", program], cgroup: TestCgroup(processes: 64))
         try shim.wait(for: "lit", from: bomb)
         // Another job starts and ends beside it.
         #expect(try shim.runSecured(["echo", "fine"]).stdout == "fine\n")

@@ -168,7 +168,8 @@ final class ShimProcess {
 
     /// What the outbox holds of a job's stream.
     func output(of job: ShimJob, _ stream: Outbox.OutputStream) throws -> [UInt8] {
-        guard let reader = try OutboxReader(root: outbox, job: OutboxJob(high: job.high, low: job.low)) else { return [] }
+        let identity = OutboxJob(high: job.high, low: job.low)
+        guard let reader = try OutboxReader(root: outbox, job: identity) else { return [] }
         var bytes: [UInt8] = []
         while true {
             let batch = try reader.read(maxBytes: 1 << 20)

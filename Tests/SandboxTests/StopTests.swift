@@ -63,7 +63,9 @@ struct StopTests {
         #expect(result.output == "ready\nclean\n")
     }
 
-    @Test(arguments: ["print('ready'); signal.pause()", "signal.signal(15, signal.SIG_IGN); print('ready'); signal.pause()"])
+    @Test(arguments: [
+        "print('ready'); signal.pause()", "signal.signal(15, signal.SIG_IGN); print('ready'); signal.pause()",
+    ])
     func `a program that would not notice is killed at once`(_ program: String) throws {
         let result = try stop(program, grace: 50 * StopTests.second)
         #expect(result.exit.signal == SIGKILL)
@@ -105,7 +107,8 @@ struct StopTests {
 
     @Test func `everything a job started ends with it`() throws {
         let shim = try ShimProcess()
-        let job = try shim.start(["bash", "-c", "(trap '' TERM HUP; setsid sleep 1000 & disown; setsid sleep 1000 &); echo ready; sleep 1000"])
+        let program = "(trap '' TERM HUP; setsid sleep 1000 & setsid sleep 1000 &); echo ready; sleep 1000"
+        let job = try shim.start(["bash", "-c", program])
         try shim.wait(for: "ready", from: job)
         shim.send(.stop(job, grace: 600 * 1_000_000_000))
         #expect(try shim.exit(of: job).signal == SIGKILL)

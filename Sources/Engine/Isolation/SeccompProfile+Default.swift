@@ -81,7 +81,7 @@ extension SeccompProfile {
             "sched_getparam", "sched_setparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_min",
             "sched_get_priority_max", "sched_rr_get_interval",
         ]),
-        // Linux as it is and was called by version 2.6, and the question which it is; others change the memory layout.
+        // Linux, its 32-bit and 2.6 names, and the question which it is; other bits weaken the memory layout.
         Rule(["personality"], when: .oneOf(argument: 0, values: [0, 0x8, 0x20000, 0x20008, 0xffff_ffff])),
         // A debugger of its own children; PTRACE_ATTACH and PTRACE_SEIZE take hold of others.
         Rule(["ptrace"], when: .noneOf(argument: 0, values: [0x10, 0x4206])),

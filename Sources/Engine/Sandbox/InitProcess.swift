@@ -32,7 +32,8 @@ public enum InitProcess {
             Execution.execute(arguments.first ?? "", &pointers, &environment, path: path)
         }
         if child < 0 { Execution.fail(126, "init", errno) }
-        for signal in 1..<Int32(NSIG) where sigismember(&forwarded, signal) == 1 && signal != SIGKILL && signal != SIGSTOP {
+        for signal in 1..<Int32(NSIG) where sigismember(&forwarded, signal) == 1 {
+            // SIGKILL and SIGSTOP are refused here, and nobody can send them to PID 1 from inside.
             Glibc.signal(signal) { kill(InitProcess.child, $0) }
         }
         sigprocmask(SIG_SETMASK, &before, nil)

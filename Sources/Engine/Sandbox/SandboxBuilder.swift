@@ -245,8 +245,9 @@ public struct SandboxBuilder {
         let null = try check(joblet_open(AT_FDCWD, "/dev/null", O_RDONLY, 0), "open /dev/null")
         // Moved above the ones they are copied to, so that no copy overwrites a later source.
         var high: [Int32] = []
-        for number in [null, given.stdout, given.stderr, given.status] + (given.initProgram >= 0 ? [given.initProgram] : [])
-        {
+        var sources = [null, given.stdout, given.stderr, given.status]
+        if given.initProgram >= 0 { sources.append(given.initProgram) }
+        for number in sources {
             high.append(try retrying("dup") { fcntl(number, F_DUPFD_CLOEXEC, 16) })
         }
         for (number, target) in zip(high, [0, 1, 2] as [Int32]) {
