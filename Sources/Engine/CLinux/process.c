@@ -49,6 +49,18 @@ int32_t joblet_wait_pidfd(int32_t pidfd, int32_t keep, int32_t *code, int32_t *s
     return 1;
 }
 
+void joblet_reset_signals(void) {
+    // The kernel's own structure: all zero is SIG_DFL without flags.
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } action = {0};
+    for (int signal = 1; signal <= 64; signal++) syscall(SYS_rt_sigaction, signal, &action, NULL, sizeof action.mask);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &action.mask, NULL, sizeof action.mask);
+}
+
 int32_t joblet_execveat(int32_t fd, const char *path, char *const argv[], char *const envp[], int32_t flags) {
     return result(syscall(SYS_execveat, fd, path, argv, envp, flags));
 }

@@ -9,7 +9,7 @@ if arguments.first == InitProcess.name {
     InitProcess.run(Array(arguments.dropFirst()))
 }
 _ = joblet_prctl(JOBLET_PR_SET_DUMPABLE, 0, 0)
-signal(SIGPIPE, SIG_IGN)
+takeSignals()
 do {
     switch arguments.count > 1 ? arguments[1] : "" {
     case "serve" where arguments.count == 3:
@@ -26,6 +26,14 @@ do {
 } catch {
     report("\(error)")
     exit(1)
+}
+
+/// Leaves every signal unblocked and at its default, whatever the starter did, since jobs inherit it: one that
+/// was started from a thread that blocks SIGTERM could not be asked to stop.
+func takeSignals() {
+    joblet_reset_signals()
+    // The other end of a socket may go at any time.
+    signal(SIGPIPE, SIG_IGN)
 }
 
 /// Writes a line about the program itself to standard error.

@@ -29,6 +29,8 @@ int32_t joblet_pidfd_send_signal(int32_t pidfd, int32_t signal);
 // waitid(2) on a pidfd without blocking: 1 and fills in code (CLD_*), status and pid if the process
 // has ended, 0 if it has not. keep leaves it waitable (WNOWAIT).
 int32_t joblet_wait_pidfd(int32_t pidfd, int32_t keep, int32_t *code, int32_t *status, int32_t *pid);
+// Unblocks every signal and gives each its default action, those that the C library keeps for itself too.
+void joblet_reset_signals(void);
 int32_t joblet_execveat(int32_t fd, const char *path, char *const argv[], char *const envp[], int32_t flags);
 int32_t joblet_prctl(int32_t option, uint64_t arg2, uint64_t arg3);
 int32_t joblet_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
