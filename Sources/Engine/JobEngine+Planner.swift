@@ -1,5 +1,6 @@
 import Kernel
 import Logging
+import Sandbox
 import Storage
 
 extension JobEngine {
@@ -20,9 +21,12 @@ extension JobEngine {
                     "a configured file is not shown to jobs",
                     metadata: ["path": "\(omission.path)", "reason": "\(omission.reason)"])
             }
+            let files = HostFiles.plan(configuration.allowedMounts, etcDirectory: etc.path)
+            let host = HostCapabilities.probe(
+                dataDirectory: configuration.dataDirectory, binds: files.binds.map(\.source))
             return SandboxPlanner(
-                configuration: configuration, key: key, seccomp: seccomp, etcDirectory: etc.path,
-                mapsFileOwners: true)
+                configuration: configuration, key: key, seccomp: seccomp, hostFiles: files,
+                idmappable: host.idmappable)
         } catch {
             throw EngineError(.internal, "prepared /etc: \(error)")
         }

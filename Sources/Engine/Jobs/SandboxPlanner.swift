@@ -9,10 +9,10 @@ struct SandboxPlanner: Sendable {
     let key: SecretKey
     /// The compiled default seccomp profile.
     let seccomp: [UInt8]
-    /// The prepared `/etc`.
-    let etcDirectory: String
-    /// Whether host files can appear with the job's ids.
-    let mapsFileOwners: Bool
+    /// What of the host every job sees, the prepared `/etc` included.
+    let hostFiles: (binds: [SandboxPlan.Bind], links: [SandboxPlan.Link])
+    /// The host paths whose file systems can show their files with a job's ids.
+    let idmappable: Set<String>
 
     /// Where a job's kept work lies.
     func workDirectory(of job: JobID) -> String { "\(configuration.dataDirectory)/work/\(job)" }
@@ -26,9 +26,10 @@ struct SandboxPlanner: Sendable {
         plan.arguments = [specification.command] + specification.arguments
         plan.environment = try environment(of: record)
         plan.workDirectory = specification.workDirectory
-        mountHostFiles(&plan)
+        plan.workMount = configuration.workspaceDirectory
+        (plan.binds, plan.links) = hostFiles
         plan.idBase = record.lease?.idRange
-        plan.mapsFileOwners = mapsFileOwners && plan.idBase != nil
+        plan.mapsFileOwners = plan.idBase != nil && plan.binds.allSatisfy { idmappable.contains($0.source) }
         if specification.keepsWork || configuration.workOnDisk {
             plan.work = .directory(try makeWorkDirectory(of: record))
         } else {
@@ -58,24 +59,6 @@ struct SandboxPlanner: Sendable {
             variables[name] = try key.open(sealed, context: "\(record.id)/\(name)")
         }
         return variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-    }
-
-    /// The allowed host paths: directories and files as read-only binds, links as links.
-    private func mountHostFiles(_ plan: inout SandboxPlan) {
-        for path in configuration.allowedMounts where path != "/etc" && !path.hasPrefix("/etc/") {
-            var status = stat()
-            guard lstat(path, &status) == 0 else { continue }
-            if status.st_mode & S_IFMT == S_IFLNK {
-                var buffer = [CChar](repeating: 0, count: 4096)
-                let count = readlink(path, &buffer, buffer.count - 1)
-                guard count > 0 else { continue }
-                let destination = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-                plan.links.append(.init(destination: destination, path: path))
-            } else if !plan.binds.contains(where: { path.hasPrefix("\($0.target)/") }) {
-                plan.binds.append(.init(source: path, target: path))
-            }
-        }
-        plan.binds.append(.init(source: etcDirectory, target: "/etc"))
     }
 
     private func makeWorkDirectory(of record: JobRecord) throws(EngineError) -> String {

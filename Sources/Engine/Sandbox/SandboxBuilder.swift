@@ -101,7 +101,7 @@ public struct SandboxBuilder {
         try mount("none", "/", "", UInt64(MS_REC | MS_PRIVATE), "")
         try mount("tmpfs", plan.rootMount, "tmpfs", UInt64(MS_NOSUID | MS_NODEV), "mode=0755,size=4m")
         let root = try SandboxRoot(plan.rootMount)
-        for path in ["/proc", "/dev", "/sys", "/tmp", "/work", "/run", "/var", "/var/tmp", "/root", "/etc"] {
+        for path in ["/proc", "/dev", "/sys", "/tmp", plan.workMount, "/run", "/var", "/var/tmp", "/root", "/etc"] {
             try root.makeDirectory(path)
         }
         return root
@@ -183,13 +183,13 @@ public struct SandboxBuilder {
         try root.attach(inRoot("/tmp"), at: "/var/tmp", attributes: SandboxBuilder.bindAttributes, owner: -1)
         step = "work directory"
         switch plan.work {
-        case .memory(let bytes): try mountMemory("/work", "mode=0755", bytes, 0)
+        case .memory(let bytes): try mountMemory(plan.workMount, "mode=0755", bytes, 0)
         case .directory(let path):
-            try root.attach(path, at: "/work", attributes: SandboxBuilder.bindAttributes, owner: -1)
+            try root.attach(path, at: plan.workMount, attributes: SandboxBuilder.bindAttributes, owner: -1)
         }
         if !plan.staging.isEmpty {
             step = "uploads"
-            try StagedFiles.copy(from: plan.staging, to: inRoot("/work"), owner: plan.idBase ?? 0)
+            try StagedFiles.copy(from: plan.staging, to: inRoot(plan.workMount), owner: plan.idBase ?? 0)
         }
     }
 

@@ -35,7 +35,7 @@ public struct SandboxPlan: Sendable, Hashable {
         }
     }
 
-    /// Where `/work` lies.
+    /// What the work directory is made of.
     public enum Work: Sendable, Hashable {
         /// In memory, at most that many bytes, gone with the job.
         case memory(bytes: UInt64)
@@ -70,11 +70,13 @@ public struct SandboxPlan: Sendable, Hashable {
     public var environment: [String] = []
     /// The directory the program starts in.
     public var workDirectory = "/work"
+    /// Where the work directory appears, absolute.
+    public var workMount = "/work"
     /// Host files in the sandbox, in mounting order.
     public var binds: [Bind] = []
     /// Links in the sandbox's root.
     public var links: [Link] = []
-    /// Where `/work` lies.
+    /// What the work directory is made of.
     public var work = Work.memory(bytes: 64 << 20)
     /// The size of `/tmp` in bytes.
     public var temporaryBytes: UInt64 = 64 << 20
@@ -106,7 +108,7 @@ public struct SandboxPlan: Sendable, Hashable {
     public var encoded: [UInt8] {
         var writer = ByteWriter()
         writer.write(SandboxPlan.version)
-        for text in [rootMount, hostname, workDirectory, staging] { writer.write(text) }
+        for text in [rootMount, hostname, workDirectory, workMount, staging] { writer.write(text) }
         for list in [arguments, environment] { writer.write(list: list) { $0.write($1) } }
         writer.write(list: binds) { writer, bind in
             writer.write(bind.source)
@@ -149,6 +151,7 @@ public struct SandboxPlan: Sendable, Hashable {
         rootMount = try reader.readString()
         hostname = try reader.readString()
         workDirectory = try reader.readString()
+        workMount = try reader.readString()
         staging = try reader.readString()
         arguments = try reader.readList { (reader) throws(MalformedMessage) in try reader.readString() }
         environment = try reader.readList { (reader) throws(MalformedMessage) in try reader.readString() }

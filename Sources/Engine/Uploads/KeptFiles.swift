@@ -125,10 +125,11 @@ extension JobEngine {
         }
         var relative = path
         if path.hasPrefix("/") {
-            guard path == "/work" || path.hasPrefix("/work/") else {
-                throw EngineError(.invalidArgument, "only files below /work can be copied, not '\(path.prefix(128))'")
+            let work = configuration.workspaceDirectory
+            guard path == work || path.hasPrefix("\(work)/") else {
+                throw EngineError(.invalidArgument, "only files below \(work) can be copied, not '\(path.prefix(128))'")
             }
-            relative = String(path.dropFirst("/work/".count))
+            relative = String(path.dropFirst(work.utf8.count + 1))
         }
         return try KeptFiles(root: planner.workDirectory(of: id), path: try WorkPath(relative))
     }

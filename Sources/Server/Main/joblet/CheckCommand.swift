@@ -3,14 +3,14 @@ import Engine
 import Server
 
 /// `joblet check`: what this host offers and what it would refuse.
-struct CheckCommand: AsyncParsableCommand {
+struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Prints what this host offers and what would be refused.")
 
     @OptionGroup var options: ConfigurationOptions
 
-    func run() async throws {
+    func run() throws {
         let configuration = try options.load().configuration
-        print(configuration.dataDirectory)
+        print(HostCapabilities.probe(for: configuration.engine(shimProgram: "")).text, terminator: "")
     }
 }
