@@ -40,11 +40,11 @@ struct Connection: Sendable {
         let connection = Connection(
             address: target.address, jobs: .init(wrapping: client), monitoring: .init(wrapping: client),
             transfer: .init(wrapping: client), node: .init(wrapping: client), progress: progress, tls: tls)
+        // Not awaited: the program ends with its command, and a server that is busy sending may take seconds to say
+        // goodbye in TLS.
+        let connections = Task { try await client.runConnections() }
+        defer { connections.cancel() }
         return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask {
-                try await client.runConnections()
-                return nil
-            }
             group.addTask {
                 // Cancelled with the group as soon as the body has its result.
                 try await Task.sleep(for: deadline)
