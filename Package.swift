@@ -162,6 +162,16 @@ if !coreOnly {
             ],
             path: "Sources/rnx",
             swiftSettings: strict),
+        // Not a test: `make bench` runs it. The C program beside it is compiled by scripts/bench.sh.
+        .executableTarget(
+            name: "joblet-bench",
+            dependencies: [
+                "JobletAPI", "JobletSecurity", grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Tests/Benchmarks",
+            exclude: ["Floor"],
+            swiftSettings: strict),
         .testTarget(
             name: "SecurityTests",
             dependencies: [
