@@ -183,11 +183,20 @@ if !coreOnly {
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict),
+        // Runs the daemon's program as a process of its own.
+        .target(
+            name: "DaemonSupport",
+            dependencies: [
+                "JobletAPI", "JobletSecurity", "TestSupport", grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Tests/DaemonSupport",
+            swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport", "joblet",
-                logging, grpcCore, grpcTransport,
+                "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
+                "DaemonSupport", "joblet", logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),

@@ -7,5 +7,6 @@ for program in "$@"; do
     swift build -c release -Xswiftc -static-stdlib --product "$program"
     # Replaced by a rename: a daemon that runs from bin/ keeps its file.
     install -m 0755 ".build/release/$program" "bin/.$program.new"
+    strip --strip-debug "bin/.$program.new"
     mv "bin/.$program.new" "bin/$program"
 done

@@ -114,12 +114,21 @@ extension JobEngine {
                 .failedPrecondition,
                 "Cannot delete running job \(id) (current status: \(record.status.rawValue)): stop the job first")
         }
-        let entry = try await journal.append(
-            .deleted(id, version: record.version + 1), durability: record.specification.durability)
+        guard hot[id]?.isDeleted != true else { throw EngineError(.notFound, "job not found: \(id)") }
         if hot[id] == nil {
             try admit(record, storedVersion: record.version, isLogComplete: true)
         }
+        // Before the journal has it: of several callers one deletes the job.
         hot[id]?.isDeleted = true
+        let entry: JournaledEntry
+        do throws(EngineError) {
+            entry = try await journal.append(
+                .deleted(id, version: record.version + 1), durability: record.specification.durability)
+        } catch {
+            hot[id]?.isDeleted = false
+            forgetIfCold(id)
+            throw error
+        }
         hot[id]?.shipping?.cancel()
         shipper?.enqueue(entry)
     }
@@ -132,11 +141,16 @@ extension JobEngine {
         repeat {
             let page = try await list(JobQuery(node: identity.id), after: cursor, limit: 500)
             for record in page.records {
-                if record.status.isTerminal {
+                guard record.status.isTerminal else {
+                    skipped += 1
+                    continue
+                }
+                do throws(EngineError) {
                     try await delete(record.id)
                     deleted += 1
-                } else {
-                    skipped += 1
+                } catch {
+                    // Someone else deleted it meanwhile.
+                    guard error.code == .notFound else { throw error }
                 }
             }
             cursor = page.next

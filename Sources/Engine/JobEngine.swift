@@ -179,7 +179,7 @@ public actor JobEngine {
         forgetIfCold(entry.job)
     }
 
-    private func forgetIfCold(_ id: JobID) {
+    func forgetIfCold(_ id: JobID) {
         guard let entry = hot[id], !entry.isDeleted else { return }
         let record = entry.job.record
         if record.status.isTerminal, entry.isLogComplete, entry.storedVersion >= record.version { hot[id] = nil }

@@ -18,14 +18,22 @@ public struct Daemon: Sendable {
     ) async throws {
         self.configuration = configuration
         self.logger = logger
-        let directory = CertificateDirectory(path: configuration.certificateDirectory)
-        let identity = try configuration.security.embedded ?? directory.serverIdentity()
+        let identity = try Daemon.identity(configuration)
         tls = try ServerTLS(identity, minimumVersion: configuration.security.minimumTLSVersion)
         for expiry in try identity.expiries(within: CertificateExpiry.warningDays) {
             logger.warning("a certificate expires soon", metadata: ["certificate": "\(expiry)"])
         }
         engine = try JobEngine(
             configuration: configuration.engine(shimProgram: shimProgram), jobs: jobs, logs: logs, logger: logger)
+    }
+
+    private static func identity(_ configuration: Configuration) throws -> TLSIdentity {
+        if let embedded = configuration.security.embedded { return embedded }
+        do throws(SecurityError) {
+            return try CertificateDirectory(path: configuration.certificateDirectory).serverIdentity()
+        } catch .missing(let path) {
+            throw EngineError(.failedPrecondition, "\(path) is missing: `joblet certs init` makes the certificates")
+        }
     }
 
     /// Serves until SIGTERM or SIGINT.

@@ -7,14 +7,18 @@ import NIOCore
 public struct ServerTLS: Sendable {
     private let identity: TLSIdentity
     private let minimumVersion: MinimumTLSVersion
+    private let handshakeTime: Duration
 
+    /// Gives each client `handshakeTime` for its handshake, a slow line's round trips many times over.
+    ///
     /// Throws `malformed` or `keyMismatch` for texts that cannot serve.
     public init(
-        _ identity: TLSIdentity, minimumVersion: MinimumTLSVersion = .tls12
+        _ identity: TLSIdentity, minimumVersion: MinimumTLSVersion = .tls12, handshakeTime: Duration = .seconds(20)
     ) throws(SecurityError) {
         try identity.check()
         self.identity = identity
         self.minimumVersion = minimumVersion
+        self.handshakeTime = handshakeTime
     }
 
     /// What the transport is created with.
@@ -24,13 +28,15 @@ public struct ServerTLS: Sendable {
         }
     }
 
-    /// Adds the minimum version to the configuration of the transport, after what its callback already does.
+    /// Adds the minimum version and the time for the handshake to the configuration of the transport, after what its
+    /// callback already does.
     public func configure(_ configuration: inout HTTP2ServerTransport.Posix.Config) {
-        let minimumVersion = minimumVersion
+        let (minimumVersion, handshakeTime) = (minimumVersion, handshakeTime)
         let accept = configuration.channelDebuggingCallbacks.onAcceptTCPConnection
         configuration.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
-            guard let accept else { return minimumVersion.apply(to: channel) }
-            return accept(channel).flatMap { minimumVersion.apply(to: channel) }
+            let accepted = accept?(channel) ?? channel.eventLoop.makeSucceededVoidFuture()
+            return accepted.flatMap { minimumVersion.apply(to: channel) }
+                .flatMap { HandshakeDeadline.apply(handshakeTime, to: channel) }
         }
     }
 }

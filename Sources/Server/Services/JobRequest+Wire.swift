@@ -34,7 +34,7 @@ extension JobRequest {
             (!message.runtime.isEmpty, "runtime", "runtimes"),
             (message.gpuCount != 0, "gpu_count", "GPUs"),
             (message.gpuMemoryMb != 0, "gpu_memory_mb", "GPUs"),
-            (!message.cpuCores.isEmpty, "cpuCores", "binding to cores"),
+            (!message.cpuCores.isEmpty, "cpuCores", "core bindings"),
             (message.maxIobps != 0, "maxIobps", "I/O limits"),
             (!message.workflowUuid.isEmpty, "workflowUuid", "workflows"),
             (!message.jobUuid.isEmpty, "jobUuid", "workflows"),

@@ -27,9 +27,11 @@ struct LogRequest {
         let query = LogQuery(
             job: job, streams: streams.isEmpty ? Set(LogStream.allCases) : streams,
             since: message.since == 0 ? nil : message.since, until: message.until == 0 ? nil : message.until)
+        // What is written from now on is later than a time that is over.
+        let isOver = message.until > 0 && Double(message.until) / 1e9 < Date().timeIntervalSince1970
         reading = LogReader.Request(
             query: query, start: LogCursor(position: message.fromPosition),
-            follows: message.hasFollow ? message.follow : true)
+            follows: isOver ? false : message.hasFollow ? message.follow : true)
         lastLines = message.tail == 0 ? nil : Int(message.tail)
     }
 

@@ -51,7 +51,7 @@ struct GRPCService: Service {
             : .ipv4(host: configuration.server.address, port: configuration.server.port)
     }
 
-    private func services(_ closing: ClosingSignal) -> [any RegistrableRPCService] {
+    func services(_ closing: ClosingSignal) -> [any RegistrableRPCService] {
         [
             JobService(engine: engine, closing: closing),
             TransferService(engine: engine),

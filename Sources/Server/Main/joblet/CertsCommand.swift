@@ -30,7 +30,8 @@ struct CertsCommand: ParsableCommand {
         func run() throws {
             let configuration = try options.load().configuration
             let directory = CertificateDirectory(path: configuration.certificateDirectory)
-            try directory.initialize(names: try SubjectNames(additional: name), days: days, force: force)
+            let names = try SubjectNames(additional: name)
+            try explainingForce { try directory.initialize(names: names, days: days, force: force) }
             let address = address ?? "\(name.first ?? "localhost"):\(configuration.server.port)"
             for (role, file) in [
                 (Role.admin, ClientConfiguration.adminFileName), (.viewer, ClientConfiguration.viewerFileName),
@@ -67,14 +68,33 @@ struct CertsCommand: ParsableCommand {
             let configuration = try options.load().configuration
             let directory = CertificateDirectory(path: configuration.certificateDirectory)
             switch role {
-            case "server": try directory.issueServer(names: try SubjectNames(additional: name), days: days, force: force)
+            case "server":
+                let names = try SubjectNames(additional: name)
+                try explainingForce { try directory.issueServer(names: names, days: days, force: force) }
             case "admin", "viewer":
                 guard let role = Role(rawValue: role) else { throw ValidationError("unknown role") }
-                try directory.issueClient(
-                    role: role, commonName: name.first ?? "\(role.rawValue)-client", days: days, force: force)
+                try explainingForce {
+                    try directory.issueClient(
+                        role: role, commonName: name.first ?? "\(role.rawValue)-client", days: days, force: force)
+                }
             default: throw ValidationError("--role must be admin, viewer or server")
             }
             print("Certificate written to \(directory.path)")
         }
     }
+}
+
+/// Runs `body`; a file that is already there is an error that names the way to replace it.
+private func explainingForce(_ body: () throws -> Void) throws {
+    do {
+        try body()
+    } catch SecurityError.exists(let path) {
+        throw Existing(path: path)
+    }
+}
+
+private struct Existing: Error, CustomStringConvertible {
+    let path: String
+
+    var description: String { "file exists: \(path); --force replaces it" }
 }
