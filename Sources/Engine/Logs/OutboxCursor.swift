@@ -113,10 +113,13 @@ actor OutboxCursor {
         }
     }
 
-    /// Repairs what a dead pump left and records the end of the output.
+    /// Repairs what a dead pump left and records the end of the output; throws while a pump still drains.
     func repairAndEnd(segmentBytes: Int) throws(StorageError) {
         do throws(SystemCallError) {
-            try OutboxWriter(root: root, job: job, segmentBytes: segmentBytes).end()
+            let lock = try SegmentFiles(root: root, job: job).lock()
+            try withExtendedLifetime(lock) { () throws(SystemCallError) in
+                try OutboxWriter(root: root, job: job, segmentBytes: segmentBytes).end()
+            }
         } catch {
             throw .unavailable(reason: "\(error)")
         }
