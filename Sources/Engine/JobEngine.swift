@@ -72,8 +72,14 @@ public actor JobEngine {
         let host = try CgroupHost.current()
         switch host.mode {
         case .unified:
-            let own = (host.mounts[""] ?? "/sys/fs/cgroup") + (host.own[""] ?? "")
-            return try UnifiedCgroups(base: configuration.cgroupBase.isEmpty ? own : configuration.cgroupBase)
+            let mount = host.mounts[""] ?? "/sys/fs/cgroup"
+            let base = configuration.cgroupBase
+            let parent =
+                base.isEmpty
+                ? mount + CgroupHost.parent(of: host.own[""] ?? "")
+                : String(base[..<(base.lastIndex(of: "/") ?? base.startIndex)])
+            return try UnifiedCgroups(
+                parent: parent, base: base.isEmpty ? "\(parent)/joblet-\(name)" : base, isRoot: parent == mount)
         case .legacy: return try LegacyCgroups(host: host, name: name)
         case .none: return NoCgroups()
         }
@@ -115,6 +121,7 @@ public actor JobEngine {
         shipper?.close()
         for job in hot.values { job.shipping?.cancel() }
         for task in tasks { await task.value }
+        cgroups.removeIfEmpty()
         directory.release()
     }
 

@@ -17,6 +17,9 @@ protocol CgroupDriver: Sendable {
 
     /// Makes a leaf group for a shim and moves its process there.
     func placeShim(pid: Int32, name: String) throws(SystemCallError)
+
+    /// Removes the daemon's own group, if no job needs it.
+    func removeIfEmpty()
 }
 
 /// Which control group hierarchy the host has.
@@ -66,6 +69,12 @@ struct CgroupHost {
     }
 
     private static let names: Set<String> = ["cpu", "memory", "pids", "cpuset", "blkio", "freezer"]
+
+    /// The group that holds the jobs' ones: the daemon's own, or the one above where an earlier daemon has moved
+    /// this process to a leaf.
+    static func parent(of own: String) -> String {
+        own.hasSuffix("/daemon") ? String(own.dropLast("/daemon".count)) : own
+    }
 
     /// The controllers that a group of the unified hierarchy offers.
     static func controllers(of group: String) -> Set<String> {
