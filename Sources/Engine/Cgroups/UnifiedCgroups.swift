@@ -16,7 +16,14 @@ struct UnifiedCgroups: CgroupDriver {
         self.base = base
         try Directory.create("\(base)/daemon", mode: 0o755)
         try Directory.create("\(base)/jobs", mode: 0o755)
-        for pid in CgroupProcesses.list(base) { try writeControl("\(base)/daemon/cgroup.procs", "\(pid)") }
+        for pid in CgroupProcesses.list(base) {
+            do throws(SystemCallError) {
+                try writeControl("\(base)/daemon/cgroup.procs", "\(pid)")
+            } catch {
+                // It ended meanwhile.
+                guard error.code == ESRCH else { throw error }
+            }
+        }
         let offered = CgroupHost.controllers(of: base)
         var enabled: Set<String> = []
         for name in UnifiedCgroups.wanted where offered.contains(name) {

@@ -26,8 +26,8 @@ actor OutboxCursor {
         case waiting
         /// Everything was read and no more will come.
         case ended
-        /// The outbox begins at this position: what lies before is in the store.
-        case released(base: UInt64)
+        /// The outbox begins further on: what lies before is in the store.
+        case released
         /// The job has no outbox.
         case absent
     }
@@ -57,6 +57,9 @@ actor OutboxCursor {
         }
     }
 
+    /// The position up to which was read.
+    var position: UInt64 { reader?.position ?? 0 }
+
     /// The number of the segment that is being read.
     var segment: UInt32? { reader?.segment }
 
@@ -71,7 +74,7 @@ actor OutboxCursor {
         } catch {
             if case .released = error {
                 self.reader = nil
-                return .released(base: 0)
+                return .released
             }
             throw OutboxCursor.storageError(error)
         }
@@ -113,10 +116,15 @@ actor OutboxCursor {
         }
     }
 
-    /// Repairs what a dead pump left and records the end of the output.
-    func repairAndEnd(segmentBytes: Int) throws(StorageError) {
+    /// Repairs what a dead pump left and records the end of the output; false where a pump still writes.
+    ///
+    /// There must be no shim that could give the job to another pump.
+    func repairAndEnd(segmentBytes: Int) throws(StorageError) -> Bool {
+        let directory = SegmentFiles(root: root, job: job).path
+        if Processes.pumpHasOpenFile(in: directory) { return false }
         do throws(SystemCallError) {
             try OutboxWriter(root: root, job: job, segmentBytes: segmentBytes).end()
+            return true
         } catch {
             throw .unavailable(reason: "\(error)")
         }
