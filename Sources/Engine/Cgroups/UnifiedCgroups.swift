@@ -18,7 +18,14 @@ struct UnifiedCgroups: CgroupDriver {
         try Directory.create(base, mode: 0o755)
         if !isRoot {
             try Directory.create("\(parent)/daemon", mode: 0o755)
-            for pid in CgroupProcesses.list(parent) { try writeControl("\(parent)/daemon/cgroup.procs", "\(pid)") }
+            for pid in CgroupProcesses.list(parent) {
+                do throws(SystemCallError) {
+                    try writeControl("\(parent)/daemon/cgroup.procs", "\(pid)")
+                } catch {
+                    // It ended meanwhile.
+                    guard error.code == ESRCH else { throw error }
+                }
+            }
         }
         let offered = CgroupHost.controllers(of: parent)
         var enabled: Set<String> = []
