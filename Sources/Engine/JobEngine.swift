@@ -34,7 +34,7 @@ public actor JobEngine {
     private(set) var shipper: StateShipper?
     private(set) var fleet: ShimFleet?
     private var shipping: Task<Void, Never>?
-    private var tasks: [UInt64: Task<Void, Never>] = [:]
+    private(set) var tasks: [UInt64: Task<Void, Never>] = [:]
     private var nextTask: UInt64 = 0
 
     /// A job of which memory holds something: it runs, or its record or log is not in the stores yet.

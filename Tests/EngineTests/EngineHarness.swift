@@ -139,7 +139,19 @@ extension JobEngine {
 
 extension JobEngine {
     /// Whether memory holds no job: all that was recorded and written is in the stores.
-    var isIdle: Bool { hot.isEmpty && deleted.isEmpty }
+    var isIdle: Bool { hot.isEmpty && deleted.isEmpty && unfinished.isEmpty }
+
+    /// The position up to which the job's outbox is written.
+    func outboxEnd(of job: JobID) async -> UInt64 {
+        let cursor = OutboxCursor(root: configuration.outboxDirectory, job: job)
+        do {
+            _ = try await cursor.open()
+            while case .run = try await cursor.read(maxBytes: 1 << 20) {}
+        } catch {
+            return 0
+        }
+        return await cursor.position
+    }
 }
 
 extension JobRequest {

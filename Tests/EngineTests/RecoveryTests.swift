@@ -26,6 +26,7 @@ struct RecoveryTests {
             #expect(end.status == .failed)
             #expect(end.exitCode == 3)
             #expect(try await engine.text(of: job.id) == "one\ntwo\n")
+            #expect(await soon { await engine.isIdle })
         }
         #expect(harness.outboxes.isEmpty)
     }
@@ -77,7 +78,7 @@ struct RecoveryTests {
             #expect(end.version == 2)
             #expect(end.lease == nil)
             #expect(try await engine.text(of: record.id) == "")
-            #expect(await soon { await engine.hot.isEmpty })
+            #expect(await soon { await engine.isIdle })
         }
         #expect(try await jobs.get(record.id).reason == reason)
         #expect(harness.outboxes.isEmpty)

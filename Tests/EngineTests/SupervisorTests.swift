@@ -44,6 +44,7 @@ struct SupervisorTests {
             let next = try await engine.run(JobRequest("echo", "again"))
             #expect(try await engine.text(of: next.id) == "again\n")
             #expect(!harness.shims.contains(shim))
+            #expect(await soon { await engine.isIdle })
         }
         #expect(harness.outboxes.isEmpty)
     }

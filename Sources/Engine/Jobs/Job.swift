@@ -23,7 +23,7 @@ actor Job {
 
     /// The job.
     nonisolated let id: JobID
-    private var lifecycle: JobLifecycle
+    private(set) var lifecycle: JobLifecycle
     private let grace: UInt64
     private let journal: StateJournal
     private let shipper: StateShipper
