@@ -76,7 +76,9 @@ var targets: [Target] = [
     .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"], swiftSettings: strict),
     .testTarget(
         name: "BackendsTests",
-        dependencies: ["Storage", "Backends", "StorageConformance", "TestSupport"],
+        dependencies: [
+            "Storage", "Backends", "StorageConformance", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
+        ],
         swiftSettings: strict),
     .testTarget(
         name: "OutboxTests", dependencies: ["Outbox", "Kernel", "CLinux", "TestSupport"], swiftSettings: strict),

@@ -4,6 +4,8 @@ public import Storage
 
 /// What users do with jobs.
 extension JobEngine {
+    private static let launchAttempts = 3
+
     /// A place for the uploads of a job that is about to be run.
     public nonisolated func stage(for job: JobID) -> UploadStaging {
         UploadStaging(
@@ -16,33 +18,28 @@ extension JobEngine {
     public func run(
         _ request: JobRequest, id: JobID = .random(), uploads: UploadStaging? = nil
     ) async throws(EngineError) -> JobRecord {
+        let job: Job
         do throws(EngineError) {
-            let job = try await accept(request, id: id, uploads: uploads)
-            await launch(job, uploads: uploads)
-            return await job.wait { $0.status != .initializing }
+            job = try await accept(request, id: id, uploads: uploads)
         } catch {
             await uploads?.discard()
             throw error
         }
+        await launch(job, uploads: uploads)
+        let record = await job.wait { $0.status != .initializing }
+        guard record.status != .initializing else {
+            throw EngineError(.unavailable, "job \(id) was accepted, but its start could not be awaited")
+        }
+        return record
     }
 
     private func accept(
         _ request: JobRequest, id: JobID, uploads: UploadStaging?
     ) async throws(EngineError) -> Job {
-        guard isAccepting else { throw EngineError(.unavailable, "the node is shutting down") }
         var specification = try JobSpecification(request, id: id, configuration: configuration, key: key, host: host)
         if let uploads { specification.uploads = await uploads.files }
         _ = try cgroups.plan(for: id, limits: specification.limits)
-        let running = hot.values.count { !$0.job.record.status.isTerminal }
-        if configuration.maxConcurrentJobs > 0, running >= configuration.maxConcurrentJobs {
-            throw EngineError(
-                .resourceExhausted, "\(running) jobs run already (joblet.maxConcurrentJobs)")
-        }
-        var range: UInt32?
-        if configuration.usesUserNamespaces {
-            range = ranges.take()
-            if range == nil { throw EngineError(.resourceExhausted, "no id range is free (sandbox.idRange.count)") }
-        }
+        let range = try reserve(id)
         var record = JobRecord(
             id: id, node: identity, specification: specification, createdAt: SystemClock.now())
         record.lease = JobLease(
@@ -51,33 +48,59 @@ extension JobEngine {
             let entry = try await journal.append(.record(record), durability: specification.durability)
             // Before the job can have a second version: the stores get them in order.
             shipper?.enqueue(entry)
-            return try admit(record, storedVersion: 0, isLogComplete: false)
+            return try admit(record, storedVersion: 0, isLogComplete: false, isLaunching: true)
         } catch {
             if let range { ranges.release(range) }
+            unfinished.remove(id)
             throw error
         }
+    }
+
+    /// Takes a place among the running jobs and an id range, in one step; nil where jobs have no user namespace.
+    private func reserve(_ id: JobID) throws(EngineError) -> UInt32? {
+        guard isAccepting else { throw EngineError(.unavailable, "the node is shutting down") }
+        guard hot[id] == nil, !deleted.contains(id), !unfinished.contains(id) else {
+            throw EngineError(.invalidArgument, "job id \(id) is in use")
+        }
+        let running = unfinished.count
+        if configuration.maxConcurrentJobs > 0, running >= configuration.maxConcurrentJobs {
+            throw EngineError(.resourceExhausted, "\(running) jobs run already (joblet.maxConcurrentJobs)")
+        }
+        var range: UInt32?
+        if configuration.usesUserNamespaces {
+            range = ranges.take()
+            if range == nil { throw EngineError(.resourceExhausted, "no id range is free (sandbox.idRange.count)") }
+        }
+        unfinished.insert(id)
+        return range
     }
 
     private func launch(_ job: Job, uploads: UploadStaging?) async {
         let record = job.record
         do throws(EngineError) {
             guard let fleet, let lease = record.lease else { throw EngineError(.internal, "no lease") }
-            let shim = try await fleet.newest()
             let isEmpty = await uploads?.isEmpty ?? true
-            let plan = try planner.plan(
-                for: record, rootMount: "\(shim.directory)/root", staging: isEmpty ? nil : uploads?.path)
-            let request = StartRequest(
-                token: lease.startToken, job: job.shimJob,
-                cgroup: try cgroups.plan(for: record.id, limits: record.specification.limits),
-                output: OutputPlan(
-                    root: configuration.outboxDirectory, segmentBytes: configuration.segmentBytes,
-                    jobBytes: configuration.maxJobOutboxBytes,
-                    dropsAtLimit: record.specification.outputPolicy == .drop),
-                plan: plan)
-            await job.attach(shim)
-            await job.setGrace(configuration.stopGrace)
-            shim.connection.send(.start(request))
+            for _ in 0..<JobEngine.launchAttempts {
+                let shim = try await fleet.newest()
+                let request = StartRequest(
+                    token: lease.startToken, job: job.shimJob,
+                    cgroup: try cgroups.plan(for: record.id, limits: record.specification.limits),
+                    output: OutputPlan(
+                        root: configuration.outboxDirectory, segmentBytes: configuration.segmentBytes,
+                        jobBytes: configuration.maxJobOutboxBytes,
+                        dropsAtLimit: record.specification.outputPolicy == .drop),
+                    plan: try planner.plan(
+                        for: record, rootMount: "\(shim.directory)/root", staging: isEmpty ? nil : uploads?.path))
+                await job.attach(shim)
+                // A shim that is gone took nothing: another one may start the job.
+                guard shim.connection.send(.start(request)) else { continue }
+                hot[record.id]?.supervisor = shim.directory
+                hot[record.id]?.isLaunching = false
+                return
+            }
+            throw EngineError(.unavailable, "the job supervisor ends as soon as it is started")
         } catch {
+            hot[record.id]?.isLaunching = false
             job.post(.startFailed(reason: error.message, time: SystemClock.now()))
             abandonLog(record.id)
         }
@@ -90,8 +113,16 @@ extension JobEngine {
             throw EngineError(
                 .failedPrecondition, "job is not running: \(id) (current status: \(record.status.rawValue))")
         }
-        await job.requestStop(grace: configuration.stopGrace)
-        return await job.wait { $0.status.isTerminal }
+        job.requestStop()
+        return try await ended(job)
+    }
+
+    private func ended(_ job: Job) async throws(EngineError) -> JobRecord {
+        let record = await job.wait { $0.status.isTerminal }
+        guard record.status.isTerminal else {
+            throw EngineError(.unavailable, "the end of job \(job.id) could not be awaited")
+        }
+        return record
     }
 
     /// Takes back a job that waits for its time.
@@ -114,23 +145,20 @@ extension JobEngine {
                 .failedPrecondition,
                 "Cannot delete running job \(id) (current status: \(record.status.rawValue)): stop the job first")
         }
-        guard hot[id]?.isDeleted != true else { throw EngineError(.notFound, "job not found: \(id)") }
-        if hot[id] == nil {
-            try admit(record, storedVersion: record.version, isLogComplete: true)
+        guard record.node.id == identity.id else {
+            throw EngineError(.failedPrecondition, "job \(id) belongs to node \(record.node.id)")
         }
-        // Before the journal has it: of several callers one deletes the job.
-        hot[id]?.isDeleted = true
-        let entry: JournaledEntry
+        guard deleted.insert(id).inserted else { throw EngineError(.notFound, "job not found: \(id)") }
         do throws(EngineError) {
-            entry = try await journal.append(
+            let entry = try await journal.append(
                 .deleted(id, version: record.version + 1), durability: record.specification.durability)
+            hot[id]?.shipping?.cancel()
+            watcher.notify(id)
+            shipper?.enqueue(entry)
         } catch {
-            hot[id]?.isDeleted = false
-            forgetIfCold(id)
+            deleted.remove(id)
             throw error
         }
-        hot[id]?.shipping?.cancel()
-        shipper?.enqueue(entry)
     }
 
     /// Deletes every job of this node that has ended; returns how many went and how many stayed.
@@ -162,16 +190,18 @@ extension JobEngine {
 
     /// The job's record; throws `notFound`.
     public func record(of id: JobID) async throws(EngineError) -> JobRecord {
-        if let entry = hot[id] {
-            guard !entry.isDeleted else { throw EngineError(.notFound, "job not found: \(id)") }
-            return entry.job.record
-        }
+        let missing = EngineError(.notFound, "job not found: \(id)")
+        guard !deleted.contains(id) else { throw missing }
+        if let entry = hot[id] { return entry.job.record }
         do throws(StorageError) {
-            return try await jobStore.get(id)
+            let record = try await jobStore.get(id)
+            // Deleted while the store was asked.
+            if !deleted.contains(id) { return record }
         } catch {
-            if error == .notFound { throw EngineError(.notFound, "job not found: \(id)") }
+            if error == .notFound { throw missing }
             throw EngineError(.unavailable, "job records cannot be read: \(error)")
         }
+        throw missing
     }
 
     /// The one job whose id begins with `text`; throws `notFound`, or `invalidArgument` naming the candidates.
@@ -180,14 +210,14 @@ extension JobEngine {
             throw EngineError(.notFound, "job not found: \(text.prefix(64))")
         }
         if let id = prefix.complete { return id }
-        var found = Set(hot.filter { prefix.matches($0.key) && !$0.value.isDeleted }.map(\.key))
+        var found = Set(hot.keys.filter { prefix.matches($0) })
         do throws(StorageError) {
-            for id in try await jobStore.ids(prefix: prefix, limit: 10) where hot[id]?.isDeleted != true {
-                found.insert(id)
-            }
+            // More than are named, for those that are deleted.
+            found.formUnion(try await jobStore.ids(prefix: prefix, limit: 10 + deleted.count))
         } catch {
             throw EngineError(.unavailable, "job records cannot be read: \(error)")
         }
+        found.subtract(deleted)
         guard let first = found.first else { throw EngineError(.notFound, "job not found: \(prefix)") }
         guard found.count == 1 else {
             let names = found.sorted().prefix(10).map(\.description).joined(separator: ", ")
@@ -200,6 +230,8 @@ extension JobEngine {
     public func list(
         _ query: JobQuery, after cursor: JobCursor?, limit: Int
     ) async throws(EngineError) -> JobPage {
+        // A job may be stored and leave memory while the store reads a state without it.
+        let before = hot.mapValues { $0.job.record }
         let stored: JobPage
         do throws(StorageError) {
             // Stored versions may be old: what memory knows better is filtered here.
@@ -211,13 +243,13 @@ extension JobEngine {
         }
         var records = Dictionary(stored.records.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         let last = stored.next
-        for entry in hot.values {
-            let record = entry.job.record
+        let known = before.merging(hot.mapValues { $0.job.record }, uniquingKeysWith: { $1 })
+        for record in known.values where records[record.id].map({ $0.version < record.version }) ?? true {
             let place = JobCursor(record)
-            records[record.id] = nil
-            guard !entry.isDeleted, cursor.map({ $0 < place }) ?? true, last.map({ place <= $0 }) ?? true else { continue }
+            guard cursor.map({ $0 < place }) ?? true, last.map({ place <= $0 }) ?? true else { continue }
             records[record.id] = record
         }
+        for id in deleted { records[id] = nil }
         let sorted = records.values.filter { query.admits($0) }.sorted { JobCursor($0) < JobCursor($1) }
         return JobPage(records: sorted, next: last)
     }
@@ -230,12 +262,12 @@ extension JobEngine {
     }
 
     private func mayWriteMore(_ id: JobID) -> Bool {
-        hot[id].map { !$0.isLogComplete && !$0.isDeleted } ?? false
+        hot[id].map { !$0.isLogComplete && !deleted.contains(id) } ?? false
     }
 
     /// Waits until the job has ended.
     public func end(of id: JobID) async throws(EngineError) -> JobRecord {
         guard let job = hot[id]?.job else { return try await record(of: id) }
-        return await job.wait { $0.status.isTerminal }
+        return try await ended(job)
     }
 }

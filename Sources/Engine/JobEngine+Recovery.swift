@@ -1,141 +1,161 @@
 import Kernel
+import Logging
 import Sandbox
 import Storage
 
 /// What a daemon finds when it starts: store, journal, outboxes and shims together are the truth.
 extension JobEngine {
-    func recover(fleet: ShimFleet, shipper: StateShipper) async throws(EngineError) {
-        let recovered = await journal.takeRecovered()
+    /// What store, journal and outboxes say.
+    struct FoundRecords {
+        /// The newest record of each job that memory has to hold.
         var newest: [JobID: JobRecord] = [:]
-        let deleted = Set(recovered.filter(\.entry.isDeletion).map(\.entry.job))
-        for item in recovered {
-            if case .record(let record) = item.entry {
-                // Stores refuse what is below a tombstone.
-                if deleted.contains(record.id) {
-                    await journal.shipped([item])
-                    continue
-                }
-                if newest[record.id].map({ $0.version < record.version }) ?? true { newest[record.id] = record }
+        /// The versions of them that the job store has.
+        var storedVersions: [JobID: UInt64] = [:]
+        /// Jobs with a tombstone that a store may not know.
+        var deleted: Set<JobID> = []
+        /// Outboxes of jobs that no store and no journal knows: those of deleted jobs.
+        var strayOutboxes: [JobID] = []
+    }
+
+    /// Asks the store first, so that nothing has happened where it cannot answer.
+    func findRecords() async throws(EngineError) -> FoundRecords {
+        var found = FoundRecords()
+        for record in try await storedLiveRecords() {
+            found.newest[record.id] = record
+            found.storedVersions[record.id] = record.version
+        }
+        for item in await journal.recovered {
+            switch item.entry {
+            case .record(let record):
+                if found.newest[record.id].map({ $0.version < record.version }) ?? true { found.newest[record.id] = record }
+            case .deleted(let id, _): found.deleted.insert(id)
             }
-            shipper.enqueue(item)
         }
-        let stored = try await storedLiveRecords()
-        for record in stored where newest[record.id].map({ $0.version < record.version }) ?? true {
-            newest[record.id] = record
+        for id in found.deleted { found.newest[id] = nil }
+        try await addUnshippedLogs(&found)
+        return found
+    }
+
+    func recover(_ found: FoundRecords, fleet: ShimFleet, shipper: StateShipper) async throws(EngineError) {
+        deleted = found.deleted
+        for item in await journal.recovered {
+            if !item.entry.isDeletion, deleted.contains(item.entry.job) {
+                // Stores refuse what is below a tombstone.
+                await journal.shipped([item])
+            } else {
+                shipper.enqueue(item)
+            }
         }
-        for id in deleted { newest[id] = nil }
-        try await addUnshippedLogs(&newest, deleted)
-        let (living, exits) = await fleet.adopt()
-        let storedVersions = Dictionary(stored.map { ($0.id, $0.version) }, uniquingKeysWith: max)
-        for record in newest.values {
+        await journal.forgetRecovered()
+        // Before any shim is asked: each has something to say of them.
+        for record in found.newest.values {
             let hasOutbox = Directory.exists("\(configuration.outboxDirectory)/\(record.id)")
             try admit(
-                record, storedVersion: storedVersions[record.id] ?? 0,
+                record, storedVersion: found.storedVersions[record.id] ?? 0,
                 isLogComplete: record.status.isTerminal && !hasOutbox)
         }
-        for found in living { await adopt(found) }
-        await settle(exits: exits, supervised: Set(living.flatMap { $0.jobs.map { JobID($0.job) } }))
+        for id in found.strayOutboxes { await removeOutbox(of: id) }
+        let unanswered = try await fleet.adopt()
+        let recovered = Array(found.newest.keys)
+        if unanswered.isEmpty {
+            settle(recovered)
+        } else {
+            // Who has the others is known once the last shim answered or died.
+            inBackground {
+                for shim in unanswered { await shim.value }
+                await self.settle(recovered)
+            }
+        }
         sweep()
         await journal.removeShipped()
     }
 
     /// The records of this node that the store does not show as ended.
     private func storedLiveRecords() async throws(EngineError) -> [JobRecord] {
-        let query = JobQuery(node: identity.id, statuses: Set(JobStatus.allCases.filter { !$0.isTerminal }))
+        let live = Set(JobStatus.allCases.filter { !$0.isTerminal })
         var records: [JobRecord] = []
         var cursor: JobCursor?
-        repeat {
-            do throws(StorageError) {
-                let page = try await jobStore.list(query, after: cursor, limit: 500)
+        do throws(StorageError) {
+            // The first record of a node gave it its incarnation; any will do.
+            try checkIncarnation(try await jobStore.list(JobQuery(node: identity.id), after: nil, limit: 1).records)
+            repeat {
+                let page = try await jobStore.list(JobQuery(node: identity.id, statuses: live), after: cursor, limit: 500)
                 records += page.records
                 cursor = page.next
-            } catch {
-                throw EngineError(.unavailable, "the job store cannot be read: \(error)")
-            }
-        } while cursor != nil
-        guard records.allSatisfy({ $0.node == identity }) else {
-            throw EngineError(
-                .failedPrecondition,
-                "the job store has jobs of another data directory with the node id \(identity.id): a copied node "
-                    + "needs an id of its own (server.nodeId)")
+            } while cursor != nil
+        } catch {
+            if case .refused(let reason) = error { throw EngineError(.failedPrecondition, reason) }
+            throw EngineError(.unavailable, "the job store cannot be read: \(error)")
         }
         return records
     }
 
+    private func checkIncarnation(_ records: [JobRecord]) throws(StorageError) {
+        guard records.allSatisfy({ $0.node == identity }) else {
+            throw .refused(
+                reason: "the job store has jobs of another data directory with the node id \(identity.id): a copied node "
+                    + "needs an id of its own (server.nodeId)")
+        }
+    }
+
     /// Ended jobs whose outbox was not shipped to its end.
-    private func addUnshippedLogs(_ newest: inout [JobID: JobRecord], _ deleted: Set<JobID>) async throws(EngineError) {
-        for name in (try? Directory.names(in: configuration.outboxDirectory)) ?? [] {
-            guard let id = JobID(name), newest[id] == nil else { continue }
+    private func addUnshippedLogs(_ found: inout FoundRecords) async throws(EngineError) {
+        let names: [String]
+        do throws(SystemCallError) {
+            names = try Directory.names(in: configuration.outboxDirectory)
+        } catch {
+            throw EngineError(.unavailable, "the outboxes cannot be read: \(error)")
+        }
+        for id in names.compactMap({ JobID($0) }) where found.newest[id] == nil && !found.deleted.contains(id) {
             do throws(StorageError) {
-                if !deleted.contains(id) { newest[id] = try await jobStore.get(id) }
+                let record = try await jobStore.get(id)
+                found.newest[id] = record
+                found.storedVersions[id] = record.version
             } catch {
                 guard error == .notFound else { throw EngineError(.unavailable, "the job store cannot be read: \(error)") }
-                // No record is older than its outbox: the job was deleted.
-                try? await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
+                // No outbox is older than its record: the job was deleted.
+                found.strayOutboxes.append(id)
             }
         }
     }
 
-    /// Takes over the jobs of a living shim.
-    private func adopt(_ found: ShimFleet.Found) async {
-        for state in found.jobs {
-            guard let job = hot[JobID(state.job)]?.job else {
-                // Ended and recorded, or deleted: the shim may forget it.
-                if state.exit == nil { found.shim.connection.send(.kill(state.job)) }
-                found.shim.connection.send(.acknowledge(state.job))
-                continue
-            }
-            await job.attach(found.shim)
-            await job.setGrace(configuration.stopGrace)
-            if job.record.status.isTerminal {
-                found.shim.connection.send(.acknowledge(state.job))
-                continue
-            }
-            if state.startedAt != 0 { job.post(.started(pid: state.pid, time: state.startedAt)) }
-            if let exit = state.exit {
-                job.post(
-                    .exited(
-                        code: exit.exitCode, signal: exit.signal, ranOutOfMemory: exit.ranOutOfMemory, time: exit.time))
-            }
-            await job.adopt()
-        }
-    }
-
-    /// Decides about the jobs that no living shim has.
-    private func settle(exits: [ExitRecord], supervised: Set<JobID>) async {
+    /// Decides about the recovered jobs that no living shim has.
+    private func settle(_ recovered: [JobID]) {
         let boot = DataDirectory.bootID()
-        let recorded = Dictionary(exits.map { (JobID($0.job), $0) }, uniquingKeysWith: { $1 })
-        for (id, entry) in hot where !supervised.contains(id) {
+        for id in recovered {
+            guard let entry = hot[id], entry.supervisor == nil else { continue }
             let record = entry.job.record
             if record.status.isTerminal {
                 // Its pump is gone too, or will be when the pipes are drained.
-                if !entry.isLogComplete { Task { await self.endLog(of: id) } }
-                continue
-            }
-            await entry.job.setGrace(configuration.stopGrace)
-            if let exit = recorded[id], exit.token == record.lease?.startToken {
-                entry.job.post(.started(pid: record.pid, time: record.createdAt))
-                entry.job.post(
-                    .exited(
-                        code: exit.exitCode, signal: exit.signal, ranOutOfMemory: exit.ranOutOfMemory, time: exit.time))
-                Task { await self.endLog(of: id) }
+                endLog(of: id)
             } else if record.lease?.bootID != boot {
-                await lose(entry.job, reason: "node restarted")
+                lose(id, reason: "node restarted")
             } else if record.status == .running {
-                await lose(entry.job, reason: "supervisor lost")
+                lose(id, reason: "supervisor lost")
             } else {
-                await lose(entry.job, reason: "daemon restarted before start")
+                lose(id, reason: "daemon restarted before start")
             }
         }
     }
 
     /// Removes what belongs to no job: control groups and staging areas.
     private func sweep() {
-        for id in cgroups.existing() where hot[id] == nil { _ = cgroups.destroy(id) }
-        for name in (try? Directory.names(in: "\(configuration.dataDirectory)/staging")) ?? [] {
-            if JobID(name).map({ hot[$0]?.job.record.status.isTerminal ?? true }) ?? true {
-                try? Directory.removeTree("\(configuration.dataDirectory)/staging/\(name)")
+        for id in cgroups.existing() where hot[id] == nil {
+            inBackground {
+                var backOff = BackOff()
+                while !self.cgroups.destroy(id) {
+                    guard await backOff.wait() else { return }
+                }
             }
+        }
+        let staging = "\(configuration.dataDirectory)/staging"
+        do throws(SystemCallError) {
+            for name in try Directory.names(in: staging)
+            where JobID(name).map({ hot[$0]?.job.record.status.isTerminal ?? true }) ?? true {
+                try Directory.removeTree("\(staging)/\(name)")
+            }
+        } catch {
+            logger.warning("staged uploads remain", metadata: ["error": "\(error)"])
         }
     }
 }

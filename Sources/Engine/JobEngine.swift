@@ -24,11 +24,18 @@ public actor JobEngine {
     nonisolated let runDirectory: String
 
     var hot: [JobID: HotJob] = [:]
+    /// Jobs with a tombstone that waits for the stores: they are gone for everyone who asks.
+    var deleted: Set<JobID> = []
+    /// Jobs that have not ended, those that are being accepted included.
+    var unfinished: Set<JobID> = []
     var ranges: IDRanges
-    var isAccepting = false
+    private(set) var isAccepting = false
+    private var isClosed = false
     private(set) var shipper: StateShipper?
     private(set) var fleet: ShimFleet?
-    private var tasks: [Task<Void, Never>] = []
+    private var shipping: Task<Void, Never>?
+    private(set) var tasks: [UInt64: Task<Void, Never>] = [:]
+    private var nextTask: UInt64 = 0
 
     /// A job of which memory holds something: it runs, or its record or log is not in the stores yet.
     struct HotJob {
@@ -36,9 +43,14 @@ public actor JobEngine {
         /// The highest version that the job store has.
         var storedVersion: UInt64
         var isLogComplete: Bool
+        /// The directory of the shim that has the job; nil before it is known.
+        var supervisor: String?
+        /// Whether the job is on its way to a shim.
+        var isLaunching = false
+        /// Brings the log to its store.
         var shipping: Task<Void, Never>?
-        /// Whether the job has a tombstone that waits for the stores.
-        var isDeleted = false
+        /// Writes the end of a log that has no pump any more.
+        var ending: Task<Void, Never>?
     }
 
     /// Takes the data directory and opens the journal; `start` begins the work.
@@ -66,14 +78,20 @@ public actor JobEngine {
         planner = try JobEngine.planner(configuration, key: key, runDirectory: runDirectory, logger: logger)
     }
 
-    private static func cgroupDriver(
+    static func cgroupDriver(
         _ configuration: EngineConfiguration, name: String
     ) throws(SystemCallError) -> any CgroupDriver {
         let host = try CgroupHost.current()
         switch host.mode {
         case .unified:
-            let own = (host.mounts[""] ?? "/sys/fs/cgroup") + (host.own[""] ?? "")
-            return try UnifiedCgroups(base: configuration.cgroupBase.isEmpty ? own : configuration.cgroupBase)
+            let mount = host.mounts[""] ?? "/sys/fs/cgroup"
+            let base = configuration.cgroupBase
+            let parent =
+                base.isEmpty
+                ? mount + CgroupHost.parent(of: host.own[""] ?? "")
+                : String(base[..<(base.lastIndex(of: "/") ?? base.startIndex)])
+            return try UnifiedCgroups(
+                parent: parent, base: base.isEmpty ? "\(parent)/joblet-\(name)" : base, isRoot: parent == mount)
         case .legacy: return try LegacyCgroups(host: host, name: name)
         case .none: return NoCgroups()
         }
@@ -81,8 +99,11 @@ public actor JobEngine {
 
     /// Recovers what an earlier daemon left, then takes jobs.
     ///
-    /// Throws `unavailable` where the job store cannot say which jobs this node has.
+    /// Throws `unavailable` where the job store cannot say which jobs this node has: nothing was done then, and it may
+    /// be called again.
     public func start() async throws(EngineError) {
+        guard !isClosed, shipper == nil else { throw EngineError(.failedPrecondition, "the engine was started before") }
+        let found = try await findRecords()
         let shipper = StateShipper(
             journal: journal, jobs: jobStore, logs: logStore, logger: logger,
             removeFiles: { [weak self] job in await self?.removeFiles(of: job) ?? false },
@@ -92,60 +113,98 @@ public actor JobEngine {
             configuration: configuration, runDirectory: runDirectory, cgroups: cgroups, logger: logger,
             report: { [weak self] event in await self?.handle(event) })
         self.fleet = fleet
-        try await recover(fleet: fleet, shipper: shipper)
-        tasks.append(Task { await shipper.run() })
+        try await recover(found, fleet: fleet, shipper: shipper)
+        shipping = Task { await shipper.run() }
         isAccepting = true
     }
 
     /// Stops taking jobs and lets go of everything; running jobs go on unless `stoppingJobs`.
+    ///
+    /// Takes less than two seconds, and where jobs are stopped the grace period more, whatever a store or a shim does.
+    /// What waits for a store stays in the journal and the outboxes for the next daemon.
     public func shutdown(stoppingJobs: Bool) async {
         isAccepting = false
-        if stoppingJobs {
-            let running = hot.values.map(\.job).filter { !$0.record.status.isTerminal }
-            await withTaskGroup(of: Void.self) { group in
-                for job in running {
-                    group.addTask {
-                        await job.requestStop(grace: self.configuration.stopGrace)
-                        _ = await job.wait { $0.status.isTerminal }
-                    }
-                }
-            }
-        }
-        await fleet?.close()
+        if stoppingJobs { await stopJobs() }
+        isClosed = true
         shipper?.close()
-        for job in hot.values { job.shipping?.cancel() }
-        for task in tasks { await task.value }
+        if let shipping { await Task.finish([shipping], within: .milliseconds(700)) }
+        journal.close()
+        watcher.close()
+        await fleet?.close()
+        shipping?.cancel()
+        let left = Array(tasks.values)
+        for task in left { task.cancel() }
+        await Task.finish(left, within: .milliseconds(700))
+        cgroups.removeIfEmpty()
         directory.release()
+    }
+
+    /// Stops every job and waits until all have ended, or the grace period is long over.
+    private func stopJobs() async {
+        let jobs = hot.values.map(\.job).filter { !$0.record.status.isTerminal }
+        let ends = jobs.map { job in
+            job.requestStop()
+            return Task<Void, Never> { _ = await job.wait { $0.status.isTerminal } }
+        }
+        await Task.finish(ends, within: .nanoseconds(max(0, configuration.stopGrace)) + .seconds(1))
+        for end in ends { end.cancel() }
+    }
+
+    /// Runs `body` beside everything else, until it ends or the engine is shut down.
+    @discardableResult
+    func inBackground(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+        nextTask += 1
+        let number = nextTask
+        let task = Task {
+            await body()
+            self.tasks[number] = nil
+        }
+        tasks[number] = task
+        if isClosed { task.cancel() }
+        return task
     }
 
     // MARK: Hot jobs
 
     /// Takes a job into memory and begins to serve it.
     @discardableResult
-    func admit(_ record: JobRecord, storedVersion: UInt64, isLogComplete: Bool) throws(EngineError) -> Job {
-        guard let shipper else { throw EngineError(.unavailable, "the engine is not started") }
-        let job = Job(record, journal: journal, shipper: shipper, logger: logger)
-        var entry = HotJob(job: job, storedVersion: storedVersion, isLogComplete: isLogComplete)
-        if !isLogComplete { entry.shipping = Task { await self.shipLog(of: record.id) } }
-        hot[record.id] = entry
+    func admit(
+        _ record: JobRecord, storedVersion: UInt64, isLogComplete: Bool, isLaunching: Bool = false
+    ) throws(EngineError) -> Job {
+        guard let shipper, !isClosed else { throw EngineError(.unavailable, "the node is shutting down") }
+        let id = record.id
+        let job = Job(record, grace: configuration.stopGrace, journal: journal, shipper: shipper, logger: logger)
+        hot[id] = HotJob(
+            job: job, storedVersion: storedVersion, isLogComplete: isLogComplete, isLaunching: isLaunching)
+        if !isLogComplete { startShipping(id) }
         if let base = record.lease?.idRange { ranges.take(base) }
         if !record.status.isTerminal {
+            unfinished.insert(id)
             let base = record.lease?.idRange
-            Task { await job.run { ended in await self.didEnd(ended, idRange: base) } }
+            inBackground {
+                if let last = await job.run() { await self.didEnd(last, idRange: base) }
+            }
         }
         return job
     }
 
+    /// Begins to bring the job's output to the store.
+    func startShipping(_ id: JobID) {
+        let shipping = inBackground { await self.shipLog(of: id) }
+        hot[id]?.shipping = shipping
+    }
+
     private func shipLog(of id: JobID) async {
         let durability = hot[id]?.job.record.specification.durability ?? configuration.durability
+        let cursor = OutboxCursor(root: configuration.outboxDirectory, job: id)
         let shipper = LogShipper(
-            job: id, durability: durability, store: logStore, cursor: OutboxCursor(root: configuration.outboxDirectory, job: id),
-            watcher: watcher, logger: logger, didRelease: { [weak self] in await self?.didRelease(id) })
+            job: id, durability: durability, store: logStore, cursor: cursor, watcher: watcher, logger: logger,
+            didRelease: { [weak self] in await self?.didRelease(id) })
         if await shipper.run() { logIsComplete(id) }
     }
 
     private func didRelease(_ id: JobID) async {
-        await fleet?.released(ShimJob(high: id.words.high, low: id.words.low))
+        await fleet?.released(ShimJob(id))
     }
 
     /// The job has no more output to ship.
@@ -157,6 +216,7 @@ public actor JobEngine {
 
     private func didEnd(_ record: JobRecord, idRange: UInt32?) async {
         if let idRange { ranges.release(idRange) }
+        unfinished.remove(record.id)
         logger.info(
             "job ended",
             metadata: [
@@ -174,20 +234,24 @@ public actor JobEngine {
             guard var entry = hot[record.id] else { return }
             entry.storedVersion = max(entry.storedVersion, record.version)
             hot[record.id] = entry
-        case .deleted(let id, _): hot[id] = nil
+            forgetIfCold(record.id)
+        case .deleted(let id, _):
+            hot[id] = nil
+            deleted.remove(id)
+            watcher.notify(id)
         }
-        forgetIfCold(entry.job)
     }
 
-    func forgetIfCold(_ id: JobID) {
-        guard let entry = hot[id], !entry.isDeleted else { return }
+    private func forgetIfCold(_ id: JobID) {
+        guard let entry = hot[id], !deleted.contains(id), !unfinished.contains(id) else { return }
         let record = entry.job.record
         if record.status.isTerminal, entry.isLogComplete, entry.storedVersion >= record.version { hot[id] = nil }
     }
 
     /// Removes what the engine keeps of a deleted job; true when all is gone.
     private func removeFiles(of id: JobID) async -> Bool {
-        hot[id]?.shipping?.cancel()
+        let tasks = [hot[id]?.shipping, hot[id]?.ending].compactMap { $0 }
+        for task in tasks { task.cancel() }
         do {
             try await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
             try Directory.removeTree(planner.workDirectory(of: id))
@@ -199,80 +263,12 @@ public actor JobEngine {
         }
     }
 
-    // MARK: Shims
-
-    private func handle(_ event: ShimFleet.Event) async {
-        switch event {
-        case .shim(let event, _): apply(event)
-        case .lost(let shim, let exits):
-            for record in exits { apply(.exited(record)) }
-            let ended = Set(exits.map(\.job))
-            for entry in hot.values where !entry.job.record.status.isTerminal && !ended.contains(entry.job.shimJob) {
-                guard await entry.job.shimDirectory == shim.directory else { continue }
-                await lose(entry.job, reason: "supervisor lost")
-            }
+    func removeOutbox(of id: JobID) async {
+        do {
+            try await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
+        } catch {
+            // The next start finds it.
+            logger.warning("an outbox remains", metadata: ["jobId": "\(id)", "error": "\(error)"])
         }
     }
-
-    private func apply(_ event: ShimEvent) {
-        switch event {
-        case .welcome: break
-        case .started(let id, let pid, let time): hot[JobID(id)]?.job.post(.started(pid: pid, time: time))
-        case .startFailed(let id, let step, let code):
-            let reason = "sandbox: \(step): \(SystemCallError.message(for: code))"
-            hot[JobID(id)]?.job.post(.startFailed(reason: reason, time: SystemClock.now()))
-            abandonLog(JobID(id))
-        case .exited(let record):
-            hot[JobID(record.job)]?.job.post(
-                .exited(
-                    code: record.exitCode, signal: record.signal, ranOutOfMemory: record.ranOutOfMemory,
-                    time: record.time))
-        case .drained(let id, _):
-            // The log of a job that is not kept: a start that failed, or a deleted job.
-            let job = JobID(id)
-            if hot[job].map({ $0.isLogComplete }) ?? true {
-                Task { try? await OutboxCursor(root: configuration.outboxDirectory, job: job).removeAll() }
-            }
-        }
-    }
-
-    /// A job that never ran has no log to wait for.
-    func abandonLog(_ id: JobID) {
-        hot[id]?.shipping?.cancel()
-        logIsComplete(id)
-    }
-
-    /// Ends a job that nobody supervises: kills what is left of it, then closes its log.
-    func lose(_ job: Job, reason: String) async {
-        var backOff = BackOff()
-        while !cgroups.destroy(job.id) { await backOff.wait() }
-        job.post(.lost(reason: reason, time: SystemClock.now()))
-        Task { await self.endLog(of: job.id) }
-    }
-
-    /// Writes the end of a log whose pump is gone; waits while an orphaned pump still drains.
-    func endLog(of id: JobID) async {
-        let cursor = OutboxCursor(root: configuration.outboxDirectory, job: id)
-        var backOff = BackOff()
-        while hot[id]?.isLogComplete == false {
-            do throws(StorageError) {
-                try await cursor.repairAndEnd(segmentBytes: Int(clamping: configuration.segmentBytes))
-                watcher.notify(id)
-                return
-            } catch {
-                await backOff.wait()
-            }
-        }
-    }
-}
-
-extension JobID {
-    init(_ job: ShimJob) {
-        self.init(high: job.high, low: job.low)
-    }
-}
-
-extension Job {
-    /// The directory of the shim that runs the job; nil before it is known.
-    var shimDirectory: String? { shim?.directory }
 }

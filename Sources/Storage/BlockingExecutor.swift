@@ -44,11 +44,13 @@ public final class BlockingThread: SerialExecutor {
         // Enough for SQLite and zlib; the default of 8 MiB counts against small containers.
         pthread_attr_setstacksize(&attributes, 1 << 20)
         var thread = pthread_t()
-        let status = pthread_create(&thread, &attributes, { argument in
-            guard let argument else { return nil }
-            Unmanaged<BlockingThread>.fromOpaque(argument).takeRetainedValue().run()
-            return nil
-        }, Unmanaged.passRetained(self).toOpaque())
+        let status = pthread_create(
+            &thread, &attributes,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<BlockingThread>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
         precondition(status == 0, "cannot start a thread: \(status)")
         pthread_attr_destroy(&attributes)
     }

@@ -62,7 +62,7 @@ struct InitTests {
         let shim = try ShimProcess()
         let program = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
         let job = try shim.start(["bash", "-c", program]) { $0.usesInit = true }
-        try shim.wait(for: "ready", from: job)
+        try shim.wait(for: "ready\n", from: job)
         shim.send(.stop(job, grace: 20_000_000_000))
         #expect(try shim.exit(of: job).exitCode == 5)
         _ = try shim.drained(job)
@@ -72,7 +72,7 @@ struct InitTests {
     @Test func `a stop ends a program that does not care for signals at once`() throws {
         let shim = try ShimProcess()
         let job = try shim.start(["sh", "-c", "echo ready; exec sleep 1000"]) { $0.usesInit = true }
-        try shim.wait(for: "ready", from: job)
+        try shim.wait(for: "ready\n", from: job)
         let begin = SystemClock.sinceBoot()
         shim.send(.stop(job, grace: 60_000_000_000))
         #expect(try shim.exit(of: job).exitCode == 143)

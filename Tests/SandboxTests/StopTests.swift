@@ -16,7 +16,7 @@ struct StopTests {
     ) throws -> (exit: ExitRecord, output: String, seconds: Double) {
         let shim = try ShimProcess()
         let job = try shim.start(["/usr/bin/python3", "-u", "-c", "import os, signal, sys, time\n" + program])
-        try shim.wait(for: "ready", from: job)
+        try shim.wait(for: "ready\n", from: job)
         let begin = SystemClock.sinceBoot()
         shim.send(.stop(job, grace: UInt64(grace)))
         let record = try shim.exit(of: job, seconds: 60)
@@ -99,7 +99,7 @@ struct StopTests {
     @Test func `a second stop with less patience shortens the first`() throws {
         let shim = try ShimProcess()
         let job = try shim.start(["bash", "-c", "trap : TERM; echo ready; while :; do sleep 0.05; done"])
-        try shim.wait(for: "ready", from: job)
+        try shim.wait(for: "ready\n", from: job)
         shim.send(.stop(job, grace: 600 * 1_000_000_000))
         shim.send(.stop(job, grace: 0))
         #expect(try shim.exit(of: job).signal == SIGKILL)
@@ -109,7 +109,7 @@ struct StopTests {
         let shim = try ShimProcess()
         let program = "(trap '' TERM HUP; setsid sleep 1000 & setsid sleep 1000 &); echo ready; sleep 1000"
         let job = try shim.start(["bash", "-c", program])
-        try shim.wait(for: "ready", from: job)
+        try shim.wait(for: "ready\n", from: job)
         shim.send(.stop(job, grace: 600 * 1_000_000_000))
         #expect(try shim.exit(of: job).signal == SIGKILL)
         // Drained: nobody holds the output any more.

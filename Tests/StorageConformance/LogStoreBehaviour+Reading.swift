@@ -103,13 +103,16 @@ extension LogStoreBehaviour {
                 LogQuery(job: job, since: times[times.count - 1]), LogQuery(job: job, endPosition: 0),
             ]
             for _ in 0..<40 {
-                let since = times.randomElement(using: &sample).map { $0 - Int64.random(in: 0...1, using: &sample) }
-                let until = times.randomElement(using: &sample).map { $0 + Int64.random(in: 0...1, using: &sample) }
-                let streams: Set<LogStream> = [[.stdout], [.stderr], [.stdout, .stderr]].randomElement(using: &sample) ?? []
+                let since = times[Int.random(in: times.indices, using: &sample)]
+                let until = times[Int.random(in: times.indices, using: &sample)]
+                let sets: [Set<LogStream>] = [[.stdout], [.stderr], [.stdout, .stderr]]
+                let position = UInt64.random(in: 0...end + 9, using: &sample)
                 queries.append(
                     LogQuery(
-                        job: job, streams: streams, since: since, until: until,
-                        endPosition: Bool.random(using: &sample) ? UInt64.random(in: 0...end + 9, using: &sample) : nil))
+                        job: job, streams: sets[Int.random(in: 0..<3, using: &sample)],
+                        since: Bool.random(using: &sample) ? since - Int64(sample.next() % 2) : nil,
+                        until: Bool.random(using: &sample) ? until + Int64(sample.next() % 2) : nil,
+                        endPosition: Bool.random(using: &sample) ? position : nil))
             }
             for query in queries {
                 let maxBytes = [1, 50, 4096, 1 << 20].randomElement(using: &sample) ?? 1

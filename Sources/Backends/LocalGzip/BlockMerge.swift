@@ -49,12 +49,12 @@ extension BlockMerge {
         guard bytes.count > fixed + BlockHeader.size, bytes.starts(with: Self.magic) else { return nil }
         let end = bytes.count - 4
         let crc = bytes[..<end].withUnsafeBytes { crc32($0) }
-        let values = bytes.withUnsafeBytes { buffer -> (high: UInt64?, low: UInt64?, offset: UInt64?, count: UInt32?, crc: UInt32?) in
+        let values = bytes.withUnsafeBytes { buffer -> (id: [UInt64?], offset: UInt64?, count: UInt32?, crc: UInt32?) in
             var reader = ByteReader(UnsafeRawBufferPointer(rebasing: buffer[8...]))
             var trailer = ByteReader(UnsafeRawBufferPointer(rebasing: buffer[end...]))
-            return (reader.read(), reader.read(), reader.read(), reader.read(), trailer.read())
+            return ([reader.read(), reader.read()], reader.read(), reader.read(), trailer.read())
         }
-        guard values.crc == crc, values.high == job.words.high.byteSwapped, values.low == job.words.low.byteSwapped,
+        guard values.crc == crc, values.id == [job.words.high.byteSwapped, job.words.low.byteSwapped],
             let offset = values.offset, let count = values.count, Int(count) <= end - fixed
         else { return nil }
         let members = fixed + Int(count)

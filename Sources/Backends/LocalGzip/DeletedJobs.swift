@@ -78,7 +78,8 @@ final class DeletedJobs: Sendable {
             while let high = reader.read(UInt64.self), let low = reader.read(UInt64.self),
                 let crc = reader.read(UInt32.self) {
                 let job = JobID(high: high.byteSwapped, low: low.byteSwapped)
-                guard record(of: job).suffix(4) == withUnsafeBytes(of: crc.littleEndian, Array.init)[...] else { return }
+                let stored = withUnsafeBytes(of: crc.littleEndian, Array.init)
+                guard record(of: job).suffix(4) == stored[...] else { return }
                 jobs.append(job)
             }
         }

@@ -52,9 +52,10 @@ extension JobLog {
             if found >= enough { return tail.start }
         }
         // A block that the query cuts counts for nothing: its lines may lie outside.
-        for block in index.blocks.reversed() where query.holds(times: block.header.times, end: block.header.end.position) {
-            for stream in query.streams { found += Int(block.header.member(of: stream).lines) }
-            if found >= enough { return block.header.start }
+        for header in index.blocks.reversed().lazy.map(\.header)
+        where query.holds(times: header.times, end: header.end.position) {
+            for stream in query.streams { found += Int(header.member(of: stream).lines) }
+            if found >= enough { return header.start }
         }
         return .start
     }

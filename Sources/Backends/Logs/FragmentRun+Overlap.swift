@@ -4,7 +4,9 @@ extension FragmentRun {
     /// The part of the run that a log does not have which ends at `end` with the gap notes `notes` there.
     ///
     /// Throws `gap(expected:)` where the run begins behind `end`.
-    package func unknown(toLogEndingAt end: UInt64, notes: some Collection<Fragment>) throws(StorageError) -> FragmentRun {
+    package func unknown(
+        toLogEndingAt end: UInt64, notes: some Collection<Fragment>
+    ) throws(StorageError) -> FragmentRun {
         guard start <= end else { throw .gap(expected: end) }
         let rest = dropping(before: end)
         guard !notes.isEmpty, let first = rest.fragments.first, notes.contains(first) else { return rest }

@@ -17,6 +17,9 @@ protocol CgroupDriver: Sendable {
 
     /// Makes a leaf group for a shim and moves its process there.
     func placeShim(pid: Int32, name: String) throws(SystemCallError)
+
+    /// Removes the daemon's own group, if no job needs it.
+    func removeIfEmpty()
 }
 
 /// Which control group hierarchy the host has.
@@ -41,31 +44,63 @@ struct CgroupHost {
         return mounts["memory"] != nil || mounts["pids"] != nil ? .legacy : .none
     }
 
-    /// Reads `/proc/self/mounts` and `/proc/self/cgroup`.
+    /// The host of this process.
     static func current() throws(SystemCallError) -> CgroupHost {
+        CgroupHost(mounts: try readText("/proc/self/mounts"), own: try readText("/proc/self/cgroup"))
+    }
+
+    /// What `/proc/self/mounts` and `/proc/self/cgroup` say (proc(5), cgroups(7)).
+    init(mounts table: String, own groups: String) {
         var mounts: [String: String] = [:]
-        for line in try readText("/proc/self/mounts").split(separator: "\n") {
+        for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count >= 4 else { continue }
-            if fields[2] == "cgroup2" { mounts[""] = String(fields[1]) }
+            let point = CgroupHost.unescaped(fields[1])
+            // Where a hierarchy is mounted twice the first place serves.
+            if fields[2] == "cgroup2", mounts[""] == nil { mounts[""] = point }
             if fields[2] == "cgroup" {
-                for option in fields[3].split(separator: ",") where names.contains(String(option)) {
-                    mounts[String(option)] = String(fields[1])
+                for option in fields[3].split(separator: ",").map(String.init)
+                where CgroupHost.names.contains(option) && mounts[option] == nil {
+                    mounts[option] = point
                 }
             }
         }
         var own: [String: String] = [:]
-        for line in try readText("/proc/self/cgroup").split(separator: "\n") {
+        for line in groups.split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3 else { continue }
             for name in fields[1].split(separator: ",", omittingEmptySubsequences: false) {
                 own[String(name)] = fields[2] == "/" ? "" : String(fields[2])
             }
         }
-        return CgroupHost(mounts: mounts, own: own)
+        self.mounts = mounts
+        self.own = own
+    }
+
+    /// The kernel writes space, tab, newline and backslash of a path as three octal digits.
+    private static func unescaped(_ field: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(field.utf8)[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\"), rest.count >= 3,
+                let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(3)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static let names: Set<String> = ["cpu", "memory", "pids", "cpuset", "blkio", "freezer"]
+
+    /// The group that holds the jobs' ones: the daemon's own, or the one above where an earlier daemon has moved
+    /// this process to a leaf.
+    static func parent(of own: String) -> String {
+        own.hasSuffix("/daemon") ? String(own.dropLast("/daemon".count)) : own
+    }
 
     /// The controllers that a group of the unified hierarchy offers.
     static func controllers(of group: String) -> Set<String> {

@@ -74,6 +74,11 @@ struct LegacyCgroups: CgroupDriver {
     func placeShim(pid: Int32, name: String) throws(SystemCallError) {
         // v1 groups may hold processes beside children, so the shim stays where it is.
     }
+
+    func removeIfEmpty() {
+        // Refused while a job is left: the next daemon finds it.
+        for root in roots.values { rmdir(root) }
+    }
 }
 
 /// A host without usable control groups: jobs run, limits are refused.
@@ -88,4 +93,5 @@ struct NoCgroups: CgroupDriver {
     func destroy(_ job: JobID) -> Bool { true }
     func existing() -> [JobID] { [] }
     func placeShim(pid: Int32, name: String) throws(SystemCallError) {}
+    func removeIfEmpty() {}
 }

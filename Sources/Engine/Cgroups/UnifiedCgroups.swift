@@ -3,33 +3,43 @@ import Kernel
 import Sandbox
 import Storage
 
-/// The unified hierarchy: one group a job below `<base>/jobs`.
+/// The unified hierarchy: one group a job below a group of the daemon's own.
 struct UnifiedCgroups: CgroupDriver {
     private static let wanted = ["cpu", "memory", "pids", "io", "cpuset"]
     private let base: String
     private let controllers: Set<String>
 
-    /// Takes the group at `base`: moves its processes to a leaf and hands the controllers down.
+    /// Makes `base` and hands it the controllers of `parent`.
     ///
-    /// A group with controllers for its children may hold no processes of its own (cgroups(7)).
-    init(base: String) throws(SystemCallError) {
+    /// A group with controllers for its children may hold no processes of its own (cgroups(7)), so the parent's
+    /// move to a leaf beside `base`; the root of the hierarchy is free of that rule.
+    init(parent: String, base: String, isRoot: Bool) throws(SystemCallError) {
         self.base = base
-        try Directory.create("\(base)/daemon", mode: 0o755)
-        try Directory.create("\(base)/jobs", mode: 0o755)
-        for pid in CgroupProcesses.list(base) { try writeControl("\(base)/daemon/cgroup.procs", "\(pid)") }
-        let offered = CgroupHost.controllers(of: base)
+        try Directory.create(base, mode: 0o755)
+        if !isRoot {
+            try Directory.create("\(parent)/daemon", mode: 0o755)
+            for pid in CgroupProcesses.list(parent) {
+                do throws(SystemCallError) {
+                    try writeControl("\(parent)/daemon/cgroup.procs", "\(pid)")
+                } catch {
+                    // It ended meanwhile.
+                    guard error.code == ESRCH else { throw error }
+                }
+            }
+        }
+        let offered = CgroupHost.controllers(of: parent)
         var enabled: Set<String> = []
         for name in UnifiedCgroups.wanted where offered.contains(name) {
             // One at a time: one that is refused must not take the others with it.
-            guard (try? writeControl("\(base)/cgroup.subtree_control", "+\(name)")) != nil,
-                (try? writeControl("\(base)/jobs/cgroup.subtree_control", "+\(name)")) != nil
+            guard (try? writeControl("\(parent)/cgroup.subtree_control", "+\(name)")) != nil,
+                (try? writeControl("\(base)/cgroup.subtree_control", "+\(name)")) != nil
             else { continue }
             enabled.insert(name)
         }
         controllers = enabled
     }
 
-    private func directory(_ job: JobID) -> String { "\(base)/jobs/job-\(job)" }
+    private func directory(_ job: JobID) -> String { "\(base)/job-\(job)" }
 
     func plan(for job: JobID, limits: JobLimits) throws(EngineError) -> CgroupPlan {
         let directory = directory(job)
@@ -49,7 +59,7 @@ struct UnifiedCgroups: CgroupDriver {
             try set("memory.max", "\(limits.memoryBytes)", "memory", "the memory limit")
             try set("memory.oom.group", "1", "memory", "the memory limit")
             // Without swap accounting there is no swap to escape to either.
-            if Directory.exists("\(base)/jobs/memory.swap.max") {
+            if Directory.exists("\(base)/memory.swap.max") {
                 try set("memory.swap.max", "0", "memory", "the memory limit")
             }
         }
@@ -69,7 +79,7 @@ struct UnifiedCgroups: CgroupDriver {
     }
 
     func existing() -> [JobID] {
-        ((try? Directory.names(in: "\(base)/jobs")) ?? []).compactMap { name in
+        ((try? Directory.names(in: base)) ?? []).compactMap { name in
             name.hasPrefix("job-") ? JobID(name.dropFirst(4)) : nil
         }
     }
@@ -77,5 +87,10 @@ struct UnifiedCgroups: CgroupDriver {
     func placeShim(pid: Int32, name: String) throws(SystemCallError) {
         try Directory.create("\(base)/\(name)", mode: 0o755)
         try writeControl("\(base)/\(name)/cgroup.procs", "\(pid)")
+    }
+
+    func removeIfEmpty() {
+        // Refused while a job or a shim is left: the next daemon finds it.
+        rmdir(base)
     }
 }

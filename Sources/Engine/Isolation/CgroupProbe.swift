@@ -49,7 +49,7 @@ struct CgroupProbe {
         let detail =
             switch mode {
             case .unified: "v2"
-            case .legacy: "v1; groups cannot be given to the shim, and a job is killed as a namespace only"
+            case .legacy: "v1; a job is killed through its pid namespace"
             case .none: "none mounted at /sys/fs/cgroup"
             }
         let first = HostCapabilities.Capability(

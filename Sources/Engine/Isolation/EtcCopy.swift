@@ -42,15 +42,15 @@ struct EtcCopy {
         "hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
         // myhostname, where it is installed, knows the job's own name, which one hosts file for all cannot.
         "nsswitch.conf": """
-            passwd: files
-            group: files
-            shadow: files
-            hosts: files myhostname dns
-            networks: files
-            protocols: files
-            services: files
+        passwd: files
+        group: files
+        shadow: files
+        hosts: files myhostname dns
+        networks: files
+        protocols: files
+        services: files
 
-            """,
+        """,
     ]
 
     init(host: String, allowedMounts: [String]) throws(SystemCallError) {

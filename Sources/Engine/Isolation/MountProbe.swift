@@ -30,7 +30,7 @@ enum MountProbe {
         func finding(_ isAvailable: Bool, _ detail: String) -> HostCapabilities.Capability {
             HostCapabilities.Capability(
                 name: "project quota on \(directory)", isAvailable: isAvailable, detail: detail,
-                consequence: "work directories and volumes on disk use loop images for their size")
+                consequence: "work directories on disk have no size limit")
         }
         var status = stat()
         guard stat(directory, &status) == 0 else { return finding(false, SystemCallError.current("stat").description) }

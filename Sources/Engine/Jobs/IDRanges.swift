@@ -7,16 +7,19 @@ struct IDRanges: Sendable {
     private let count: Int
     private var used: Set<UInt32> = []
 
-    /// `count` ranges from the host id `first` on.
+    /// `count` ranges from the host id `first` on, fewer where the host's ids end before.
     init(first: UInt32, count: Int) {
         self.first = first
-        self.count = count
+        self.count = max(0, count)
     }
 
     /// Takes a range; nil where all are taken.
     mutating func take() -> UInt32? {
-        for index in 0..<UInt32(count) {
-            let base = first + index * IDRanges.size
+        for index in 0..<count {
+            // The host's ids end at 2^32 - 1, which means none.
+            guard let base = UInt32(exactly: Int(first) + index * Int(IDRanges.size)),
+                UInt32.max - base >= IDRanges.size
+            else { return nil }
             if used.insert(base).inserted { return base }
         }
         return nil

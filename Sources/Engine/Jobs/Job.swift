@@ -1,3 +1,4 @@
+import Glibc
 import Kernel
 import Logging
 import Sandbox
@@ -6,29 +7,44 @@ import Synchronization
 
 /// One job that is not over: its events are decided here, one after another.
 actor Job {
-    /// The job.
-    nonisolated let id: JobID
-    private var lifecycle: JobLifecycle
-    private let journal: StateJournal
-    private let shipper: StateShipper
-    private let logger: Logger
-    private let published: Mutex<JobRecord>
-    private nonisolated let inputs: AsyncStream<JobLifecycle.Event>.Continuation
-    private let stream: AsyncStream<JobLifecycle.Event>
-    private var waiters: [(isDone: @Sendable (JobRecord) -> Bool, continuation: CheckedContinuation<JobRecord, Never>)] = []
-    private(set) var shim: Shim?
-    private var deadline: Task<Void, Never>?
-
     /// The shim that runs a job.
     struct Shim: Sendable {
         let connection: ShimConnection
         let directory: String
     }
 
-    init(_ record: JobRecord, journal: StateJournal, shipper: StateShipper, logger: Logger) {
+    private struct Waiter {
+        let isDone: @Sendable (JobRecord) -> Bool
+        let continuation: CheckedContinuation<JobRecord, Never>
+    }
+
+    /// The longest that a task sleeps, in nanoseconds: a century.
+    private static let longestSleep: Int64 = 100 * 366 * 86_400 * 1_000_000_000
+
+    /// The job.
+    nonisolated let id: JobID
+    private(set) var lifecycle: JobLifecycle
+    private let grace: UInt64
+    private let journal: StateJournal
+    private let shipper: StateShipper
+    private let logger: Logger
+    private let published: Mutex<JobRecord>
+    private nonisolated let inputs: AsyncStream<JobLifecycle.Event>.Continuation
+    private let stream: AsyncStream<JobLifecycle.Event>
+    private var waiters: [UInt64: Waiter] = [:]
+    private var nextWaiter: UInt64 = 0
+    private var isOver: Bool
+    private var shim: Shim?
+    private var hasSentStop = false
+    private var deadline: Task<Void, Never>?
+
+    /// The job with that record; `grace` is the time between SIGTERM and SIGKILL, in nanoseconds.
+    init(_ record: JobRecord, grace: Int64, journal: StateJournal, shipper: StateShipper, logger: Logger) {
         id = record.id
         lifecycle = JobLifecycle(record)
         published = Mutex(record)
+        isOver = record.status.isTerminal
+        self.grace = UInt64(max(0, grace))
         self.journal = journal
         self.shipper = shipper
         self.logger = logger
@@ -38,27 +54,33 @@ actor Job {
     /// The record as everyone may see it: kept in the journal.
     nonisolated var record: JobRecord { published.withLock { $0 } }
 
-    nonisolated var shimJob: ShimJob { ShimJob(high: id.words.high, low: id.words.low) }
+    nonisolated var shimJob: ShimJob { ShimJob(id) }
 
     /// Takes an event; events are applied in the order in which they were posted.
     nonisolated func post(_ event: JobLifecycle.Event) {
         inputs.yield(event)
     }
 
-    /// Applies events until the job has ended; then calls `ended`.
-    func run(ended: @Sendable (JobRecord) async -> Void) async {
+    /// Applies events until the job has ended, whose last record it returns, or the task is cancelled: then nil.
+    func run() async -> JobRecord? {
         for await event in stream {
-            await handle(event)
+            guard await handle(event) else { break }
             if lifecycle.record.status.isTerminal { break }
         }
+        inputs.finish()
         deadline?.cancel()
-        await ended(lifecycle.record)
+        // Nothing changes any more: who still waits is told what there is.
+        isOver = true
+        for number in waiters.keys { resume(number) }
+        let record = record
+        return record.status.isTerminal ? record : nil
     }
 
-    private func handle(_ event: JobLifecycle.Event) async {
+    /// False where the task was cancelled before the change was recorded.
+    private func handle(_ event: JobLifecycle.Event) async -> Bool {
         guard lifecycle.apply(event) else {
-            if lifecycle.endWanted != nil { pursueEnd() }
-            return
+            pursueEnd()
+            return true
         }
         let record = lifecycle.record
         var backOff = BackOff()
@@ -69,65 +91,96 @@ actor Job {
                 break
             } catch {
                 // The event is not lost meanwhile: the shim keeps an exit until it is acknowledged.
-                logger.error("a state change waits for the disk", metadata: ["job": "\(id)", "error": "\(error)"])
-                await backOff.wait()
+                guard await backOff.wait() else { return false }
+                logger.error("a state change waits for the disk", metadata: ["jobId": "\(id)", "error": "\(error)"])
             }
         }
         published.withLock { $0 = record }
         if record.status.isTerminal { shim?.connection.send(.acknowledge(shimJob)) }
         if record.status == .running {
-            startDeadline(record)
-            if lifecycle.endWanted != nil { pursueEnd() }
+            startDeadline()
+            pursueEnd()
         }
-        let done = waiters.filter { $0.isDone(record) }
-        waiters.removeAll { $0.isDone(record) }
-        for waiter in done { waiter.continuation.resume(returning: record) }
+        for (number, waiter) in waiters where waiter.isDone(record) { resume(number) }
+        return true
     }
 
     /// Where the job runs; known before it is started there, or when it is adopted.
     func attach(_ shim: Shim) {
         self.shim = shim
+        hasSentStop = false
+        if lifecycle.record.status == .running, deadline == nil { startDeadline() }
+        pursueEnd()
     }
-
-    var connection: ShimConnection? { shim?.connection }
-
-    private var grace: UInt64 = 0
 
     /// Asks for the end; the job is stopped as soon as it runs.
-    func requestStop(grace: Int64) {
-        self.grace = UInt64(max(0, grace))
-        post(.stopRequested)
-    }
+    nonisolated func requestStop() { post(.stopRequested) }
 
-    /// Sets the grace period that a deadline uses.
-    func setGrace(_ grace: Int64) {
-        self.grace = UInt64(max(0, grace))
-    }
-
+    /// Sends the wish for an end once: a repeated one would give the job its grace period again.
     private func pursueEnd() {
-        guard lifecycle.record.status == .running else { return }
-        shim?.connection.send(.stop(shimJob, grace: grace))
+        guard lifecycle.endWanted != nil, lifecycle.record.status == .running, !hasSentStop, let shim else { return }
+        hasSentStop = shim.connection.send(.stop(shimJob, grace: grace))
     }
 
-    private func startDeadline(_ record: JobRecord) {
+    private func startDeadline() {
+        let record = lifecycle.record
         guard let timeout = record.specification.timeout, let startedAt = record.startedAt else { return }
-        let left = max(0, startedAt + timeout - SystemClock.now())
-        deadline = Task { [weak self] in
-            // ContinuousClock counts the time the host sleeps, as a deadline should.
-            guard (try? await Task.sleep(for: .nanoseconds(left), clock: .continuous)) != nil else { return }
-            self?.post(.deadlinePassed)
+        // The process knows its age on a clock that nobody steps.
+        let age = ProcessAge.nanoseconds(of: record.pid) ?? max(0, SystemClock.now() - startedAt)
+        let left = min(max(0, timeout - age), Job.longestSleep)
+        deadline?.cancel()
+        deadline = Task { [inputs] in
+            // ContinuousClock counts the time the host sleeps, as a deadline should. Cancelled at the job's end.
+            do { try await Task.sleep(for: .nanoseconds(left), clock: .continuous) } catch { return }
+            inputs.yield(.deadlinePassed)
         }
     }
 
-    /// Waits until the record satisfies `isDone`.
+    /// Waits until the record satisfies `isDone`; returns early, with the record as it is, where the calling task is
+    /// cancelled or nothing will change the record here any more.
     func wait(until isDone: @escaping @Sendable (JobRecord) -> Bool) async -> JobRecord {
-        let record = record
-        if isDone(record) { return record }
-        return await withCheckedContinuation { waiters.append((isDone, $0)) }
+        nextWaiter += 1
+        let number = nextWaiter
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                if isDone(record) || isOver || Task.isCancelled {
+                    continuation.resume(returning: record)
+                } else {
+                    waiters[number] = Waiter(isDone: isDone, continuation: continuation)
+                }
+            }
+        } onCancel: {
+            Task { await self.resume(number) }
+        }
     }
 
-    /// Resumes the deadline of a job that was adopted while it ran.
-    func adopt() {
-        if lifecycle.record.status == .running { startDeadline(lifecycle.record) }
+    private func resume(_ number: UInt64) {
+        waiters.removeValue(forKey: number)?.continuation.resume(returning: record)
+    }
+}
+
+/// How long processes exist.
+enum ProcessAge {
+    /// Nanoseconds since a process was made, host sleep included (proc(5), `starttime`); nil where there is none.
+    static func nanoseconds(of pid: Int32) -> Int64? {
+        guard pid > 0, let text = try? readText("/proc/\(pid)/stat"), let parenthesis = text.lastIndex(of: ")")
+        else { return nil }
+        // The second field, the name, may hold anything; `starttime` is the 22nd.
+        let fields = text[text.index(after: parenthesis)...].split(separator: " ")
+        guard fields.count > 19, let ticks = Int64(fields[19]) else { return nil }
+        let perSecond = Int64(sysconf(Int32(_SC_CLK_TCK)))
+        return max(0, SystemClock.sinceBoot() - ticks * (1_000_000_000 / max(1, perSecond)))
+    }
+}
+
+extension ShimJob {
+    init(_ id: JobID) {
+        self.init(high: id.words.high, low: id.words.low)
+    }
+}
+
+extension JobID {
+    init(_ job: ShimJob) {
+        self.init(high: job.high, low: job.low)
     }
 }

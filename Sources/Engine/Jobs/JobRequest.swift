@@ -149,10 +149,12 @@ extension JobSpecification {
 
     private static func directory(_ asked: String, _ workspace: String) throws(EngineError) -> String {
         guard !asked.isEmpty else { return workspace }
-        guard !asked.utf8.contains(0), asked.utf8.count < 4096, !asked.split(separator: "/").contains("..") else {
-            throw EngineError(.invalidArgument, "invalid request: workDir must be a path without '..'")
-        }
-        return asked.hasPrefix("/") ? asked : "\(workspace)/\(asked)"
+        // Bytes, as the kernel sees them: a slash before a combining mark is no slash among characters.
+        let slash = UInt8(ascii: "/")
+        guard !asked.utf8.contains(0), asked.utf8.count < 4096,
+            !asked.utf8.split(separator: slash).contains(where: { $0.elementsEqual("..".utf8) })
+        else { throw EngineError(.invalidArgument, "invalid request: workDir must be a path without '..'") }
+        return asked.utf8.first == slash ? asked : "\(workspace)/\(asked)"
     }
 
     private static func isVariableName(_ name: String) -> Bool {

@@ -1,6 +1,7 @@
 import Glibc
 import Kernel
 import Storage
+import Synchronization
 
 /// An entry and the journal file that holds it until the stores have it.
 struct JournaledEntry: Sendable, Hashable {
@@ -21,9 +22,11 @@ actor StateJournal {
     private var number: UInt64
     private var size = 0
     private var unshipped: [UInt64: Int]
-    private var recovered: [JournaledEntry]
+    /// The entries that earlier daemons left, in order, until they were taken over.
+    private(set) var recovered: [JournaledEntry]
     private var waitingForSync: [CheckedContinuation<Void, any Error>] = []
     private var isSyncing = false
+    private nonisolated let closed = Mutex(false)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -53,11 +56,13 @@ actor StateJournal {
         }
     }
 
-    /// The entries that earlier daemons left, in order; given once.
-    func takeRecovered() -> [JournaledEntry] {
-        defer { recovered = [] }
-        return recovered
-    }
+    /// Lets go of what was recovered: its entries are on their way to the stores.
+    func forgetRecovered() { recovered = [] }
+
+    /// Takes no more entries and removes no more files: they belong to the next daemon.
+    nonisolated func close() { closed.withLock { $0 = true } }
+
+    private var isClosed: Bool { closed.withLock { $0 } }
 
     /// Adds an entry; returns when it survives what `durability` says.
     ///
@@ -66,6 +71,7 @@ actor StateJournal {
         _ entry: JournalEntry, durability: Durability
     ) async throws(EngineError) -> JournaledEntry {
         let bytes = try entry.encoded()
+        guard !isClosed else { throw EngineError(.unavailable, "the node is shutting down") }
         let place: UInt64
         do throws(SystemCallError) {
             try FailPoint.pass("journal.beforeAppend")
@@ -76,11 +82,11 @@ actor StateJournal {
                 try file.truncate(to: size)
                 throw error
             }
+            try FailPoint.pass("journal.afterAppend")
             size += bytes.count
             place = number
             unshipped[number, default: 0] += 1
-            if durability == .process { try? rotateIfFull() }
-            try FailPoint.pass("journal.afterAppend")
+            if durability == .process { rotateIfFull() }
         } catch {
             throw EngineError(.unavailable, "cannot record the job's state: \(error)")
         }
@@ -88,6 +94,8 @@ actor StateJournal {
             do {
                 try await withCheckedThrowingContinuation { waitingForSync.append($0); startSync() }
             } catch {
+                // Nobody ships it, so it must not hold its file.
+                unshipped[place, default: 0] -= 1
                 throw EngineError(.unavailable, "cannot record the job's state durably: \(error)")
             }
         }
@@ -113,8 +121,7 @@ actor StateJournal {
             return
         }
         for continuation in waiting { continuation.resume() }
-        // A journal that cannot begin a new file goes on in the old one.
-        try? rotateIfFull()
+        rotateIfFull()
     }
 
     /// The stores have these entries: removes the files of which nothing is needed any more.
@@ -125,7 +132,11 @@ actor StateJournal {
 
     /// Removes the files left by earlier daemons that hold nothing a store lacks.
     func removeShipped() {
-        for (file, count) in unshipped where count <= 0 && file != number {
+        guard !isClosed else { return }
+        // Oldest first and no further than the first that stays: without a later entry of its job, a tombstone
+        // above all, an older one would be believed by the next daemon.
+        for file in unshipped.keys.sorted() {
+            guard let count = unshipped[file], count <= 0, file != number else { return }
             do throws(SystemCallError) {
                 try FailPoint.pass("journal.beforeUnlink")
                 if unlink("\(directory)/\(file).journal") != 0, errno != ENOENT {
@@ -134,21 +145,35 @@ actor StateJournal {
                 unshipped[file] = nil
             } catch {
                 // A file that stays is only shipped again.
+                return
             }
         }
     }
 
-    private func rotateIfFull() throws(SystemCallError) {
+    private func rotateIfFull() {
         // Not while a sync is due: it must reach the file that the waiting entries are in.
         guard size > StateJournal.rotationBytes, waitingForSync.isEmpty else { return }
-        file = try StateJournal.create(directory, number + 1)
+        do throws(SystemCallError) {
+            file = try StateJournal.create(directory, number + 1)
+        } catch {
+            // The old file serves as well.
+            return
+        }
         number += 1
         size = 0
     }
 
     private static func create(_ directory: String, _ number: UInt64) throws(SystemCallError) -> FileDescriptor {
-        let file = try FileDescriptor.open("\(directory)/\(number).journal", flags: O_RDWR | O_CREAT | O_EXCL)
-        try Directory.synchronize(directory)
+        let path = "\(directory)/\(number).journal"
+        let file = try FileDescriptor.open(path, flags: O_RDWR | O_CREAT | O_EXCL)
+        do throws(SystemCallError) {
+            try FailPoint.pass("journal.afterCreate")
+            try Directory.synchronize(directory)
+        } catch {
+            // Its name must be free for the next attempt.
+            unlink(path)
+            throw error
+        }
         return file
     }
 }

@@ -3,17 +3,29 @@ import Logging
 import Storage
 import Synchronization
 
-/// Brings journal entries to the stores, in order, and repeats what a store could not take.
+/// Brings journal entries to the stores and repeats what a store could not take.
+///
+/// Records go in batches. Deletions, and records that a store takes not while it takes others, go one at a time,
+/// so that none of them stops the rest. A store keeps the highest version of a job in whatever order they come;
+/// only a deletion waits until no record of its job is on the way.
 final class StateShipper: Sendable {
     private static let batch = 256
+    /// Records that are tried alone to see whether a store that refused a batch takes anything.
+    private static let probes = 3
+    /// Failures in a row after which a store is taken to be away.
+    private static let patience = 8
 
     private struct Queue {
-        var entries: [JournaledEntry] = []
-        var waiter: CheckedContinuation<Void, Never>?
+        var records: [JournaledEntry] = []
+        var singles: [JournaledEntry] = []
+        /// How many of `records` each job has.
+        var pending: [JobID: Int] = [:]
         var isClosed = false
     }
 
     private let queue = Mutex(Queue())
+    private let recordsCame: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
+    private let singlesCame: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
     private let journal: StateJournal
     private let jobs: any JobStore
     private let logs: any LogStore
@@ -34,95 +46,192 @@ final class StateShipper: Sendable {
         self.logger = logger
         self.removeFiles = removeFiles
         self.didShip = didShip
+        recordsCame = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        singlesCame = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Takes an entry that is in the journal; entries of one job must come in version order.
+    /// Takes an entry that is in the journal.
     func enqueue(_ entry: JournaledEntry) {
-        let waiter = queue.withLock { queue in
-            queue.entries.append(entry)
-            defer { queue.waiter = nil }
-            return queue.waiter
+        queue.withLock { queue in
+            if entry.entry.isDeletion {
+                queue.singles.append(entry)
+            } else {
+                queue.records.append(entry)
+                queue.pending[entry.entry.job, default: 0] += 1
+            }
         }
-        waiter?.resume()
+        (entry.entry.isDeletion ? singlesCame : recordsCame).continuation.yield()
     }
 
-    /// Ends `run` after the batch it is at.
+    /// Ends `run` once everything was shipped, or at the next failure.
     func close() {
-        let waiter = queue.withLock { queue in
-            queue.isClosed = true
-            defer { queue.waiter = nil }
-            return queue.waiter
-        }
-        waiter?.resume()
+        queue.withLock { $0.isClosed = true }
+        recordsCame.continuation.finish()
+        singlesCame.continuation.finish()
     }
 
-    /// Ships until it is closed.
+    /// Ships until it is closed or the task is cancelled.
     func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.shipRecords() }
+            group.addTask { await self.shipSingles() }
+        }
+    }
+
+    private var isClosed: Bool { queue.withLock { $0.isClosed } }
+
+    // MARK: Records
+
+    private func shipRecords() async {
         var backOff = BackOff()
-        while true {
-            let batch: [JournaledEntry] = queue.withLock { Array($0.entries.prefix(StateShipper.batch)) }
-            if batch.isEmpty {
-                if queue.withLock({ $0.isClosed }) { return }
-                await waitForEntries()
-                continue
-            }
-            do throws(StorageError) {
-                try await ship(batch.map(\.entry))
-                queue.withLock { $0.entries.removeFirst(batch.count) }
-                await journal.shipped(batch)
-                for item in batch { await didShip(item.entry) }
-                backOff.reset()
-            } catch {
-                logger.warning("job records wait for their store", metadata: ["error": "\(error)"])
-                if queue.withLock({ $0.isClosed }) { return }
-                await backOff.wait()
-            }
-        }
-    }
-
-    private func waitForEntries() async {
-        await withCheckedContinuation { continuation in
-            let isReady = queue.withLock { queue in
-                if !queue.entries.isEmpty || queue.isClosed { return true }
-                queue.waiter = continuation
-                return false
-            }
-            if isReady { continuation.resume() }
-        }
-    }
-
-    private func ship(_ batch: [JournalEntry]) async throws(StorageError) {
-        var records: [JobRecord] = []
-        for entry in batch {
-            switch entry {
-            case .record(let record): records.append(record)
-            case .deleted(let id, let version):
-                try await put(records)
-                records = []
-                try await logs.delete(id)
-                guard await removeFiles(id) else { throw .unavailable(reason: "files of job \(id) remain") }
-                try await jobs.delete(id, version: version)
-            }
-        }
-        try await put(records)
-        try await jobs.sync()
-    }
-
-    /// Stores records; one that is below its job's tombstone is no longer wanted.
-    private func put(_ records: [JobRecord]) async throws(StorageError) {
-        guard !records.isEmpty else { return }
-        do throws(StorageError) {
-            try await jobs.put(records)
-        } catch {
-            guard case .refused = error else { throw error }
-            for record in records {
+        for await _ in recordsCame.stream {
+            while true {
+                let batch = queue.withLock { Array($0.records.prefix(StateShipper.batch)) }
+                if batch.isEmpty { break }
                 do throws(StorageError) {
-                    try await jobs.put([record])
+                    try await put(batch)
+                    backOff.reset()
+                    await finish(batch)
                 } catch {
-                    guard case .refused(let reason) = error else { throw error }
-                    logger.error("a job record was refused", metadata: ["job": "\(record.id)", "reason": "\(reason)"])
+                    if await isolate(batch, error) { continue }
+                    logger.warning("job records wait for their store", metadata: ["error": "\(error)"])
+                    if isClosed { return }
+                    guard await backOff.wait() else { return }
                 }
             }
         }
+    }
+
+    private func put(_ entries: [JournaledEntry]) async throws(StorageError) {
+        try await jobs.put(
+            entries.compactMap { item in if case .record(let record) = item.entry { record } else { nil } })
+        try await jobs.sync()
+    }
+
+    /// Takes shipped records out of the queue.
+    private func finish(_ shipped: [JournaledEntry]) async {
+        queue.withLock { queue in
+            StateShipper.remove(shipped, from: &queue)
+        }
+        // A deletion may have waited for them.
+        singlesCame.continuation.yield()
+        await journal.shipped(shipped)
+        for item in shipped { await didShip(item.entry) }
+    }
+
+    private static func remove(_ entries: [JournaledEntry], from queue: inout Queue) {
+        if queue.records.starts(with: entries) {
+            queue.records.removeFirst(entries.count)
+        } else {
+            let gone = Set(entries)
+            queue.records.removeAll { gone.contains($0) }
+        }
+        for item in entries {
+            let left = queue.pending[item.entry.job, default: 1] - 1
+            queue.pending[item.entry.job] = left > 0 ? left : nil
+        }
+    }
+
+    /// Finds the records because of which a store takes no batch; false where it takes nothing at all.
+    private func isolate(_ batch: [JournaledEntry], _ failure: StorageError) async -> Bool {
+        var isAlive = false
+        if case .refused = failure { isAlive = true }
+        for probe in batch.shuffled().prefix(StateShipper.probes) where !isAlive {
+            if await ship(alone: probe) == nil {
+                await finish([probe])
+                isAlive = true
+            }
+        }
+        guard isAlive else { return false }
+        let left = queue.withLock { queue in batch.filter { queue.records.contains($0) } }
+        var failures = 0
+        for item in left where failures < StateShipper.patience {
+            guard let error = await ship(alone: item) else {
+                failures = 0
+                await finish([item])
+                continue
+            }
+            failures += 1
+            logger.error(
+                "a job record is not taken by its store",
+                metadata: ["jobId": "\(item.entry.job)", "version": "\(item.entry.version)", "error": "\(error)"])
+            queue.withLock { queue in
+                StateShipper.remove([item], from: &queue)
+                queue.singles.append(item)
+            }
+            singlesCame.continuation.yield()
+        }
+        return true
+    }
+
+    private func ship(alone item: JournaledEntry) async -> StorageError? {
+        do throws(StorageError) {
+            try await put([item])
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    // MARK: One at a time
+
+    private func shipSingles() async {
+        var backOff = BackOff()
+        var failures = 0
+        for await _ in singlesCame.stream {
+            while let item = nextSingle() {
+                do throws(StorageError) {
+                    try await ship(single: item)
+                    queue.withLock { $0.singles.removeAll { $0 == item } }
+                    failures = 0
+                    backOff.reset()
+                    await journal.shipped([item])
+                    await didShip(item.entry)
+                } catch {
+                    // Behind the others: they may be taken.
+                    let count = queue.withLock { queue in
+                        queue.singles.removeAll { $0 == item }
+                        queue.singles.append(item)
+                        return queue.singles.count
+                    }
+                    failures += 1
+                    if isClosed { return }
+                    guard failures >= min(count, StateShipper.patience) else { continue }
+                    logger.warning("deletions or job records wait for their store", metadata: ["error": "\(error)"])
+                    failures = 0
+                    guard await backOff.wait() else { return }
+                }
+            }
+        }
+    }
+
+    /// The next entry whose turn it is.
+    private func nextSingle() -> JournaledEntry? {
+        queue.withLock { queue in
+            queue.singles.first { !$0.entry.isDeletion || queue.pending[$0.entry.job] == nil }
+        }
+    }
+
+    private func ship(single item: JournaledEntry) async throws(StorageError) {
+        switch item.entry {
+        case .record:
+            try await put([item])
+        case .deleted(let id, let version):
+            try await logs.delete(id)
+            guard await removeFiles(id) else { throw .unavailable(reason: "files of job \(id) remain") }
+            try await jobs.delete(id, version: version)
+            try await jobs.sync()
+            await dropRecords(of: id)
+        }
+    }
+
+    /// Records that the store never took are not needed once their job is deleted.
+    private func dropRecords(of id: JobID) async {
+        let needless = queue.withLock { queue in
+            let found = queue.singles.filter { !$0.entry.isDeletion && $0.entry.job == id }
+            queue.singles.removeAll { !$0.entry.isDeletion && $0.entry.job == id }
+            return found
+        }
+        if !needless.isEmpty { await journal.shipped(needless) }
     }
 }

@@ -1,10 +1,13 @@
 public import Storage
 
 extension LogReader {
-    /// Where the last `lines` lines of what is there now begin; both streams count together.
+    /// Where the last `lines` lines of what is there now begin; both streams count together, each line where its
+    /// first byte lies. Behind everything for no lines.
     ///
-    /// The store finds the place in what it has; only what lies behind that place is read.
+    /// The store finds the place in what it has; only what lies behind that place is read. What is read from the
+    /// cursor on may hold the rest of a line of the other stream that began before it.
     public func cursor(forLast lines: Int, of request: Request) async throws -> LogCursor {
+        let lines = max(0, lines)
         var reading = request
         reading.follows = false
         do throws(StorageError) {
@@ -21,33 +24,45 @@ extension LogReader {
 /// Remembers where each of the last lines begins.
 struct LineTail {
     private let lines: Int
-    private var starts: [LogCursor]
-    private var atLineStart = true
+    private var start: LogCursor
+    private var end: LogCursor
+    private var starts: [LogCursor] = []
+    private var isInsideLine: Set<LogStream> = []
 
+    /// The last `lines` lines of what follows `start`.
     init(lines: Int, start: LogCursor) {
-        self.lines = lines
-        starts = [start]
+        self.lines = max(0, lines)
+        self.start = start
+        end = start
     }
 
     /// Where the last lines begin.
-    var cursor: LogCursor { starts[max(0, starts.count - lines)] }
+    var cursor: LogCursor {
+        if lines == 0 { return end }
+        return starts.count < lines ? start : starts[starts.count - lines]
+    }
 
     mutating func add(_ page: LogPage) {
+        end = page.next
         page.forEach { fragment, bytes in
-            for (offset, byte) in bytes.enumerated() {
-                if atLineStart {
-                    note(LogCursor(position: fragment.position + UInt64(offset)))
-                    atLineStart = false
+            var position = fragment.position
+            var rest = bytes
+            while !rest.isEmpty {
+                if !isInsideLine.contains(fragment.stream) { note(LogCursor(position: position)) }
+                guard let newline = rest.firstIndex(of: UInt8(ascii: "\n")) else {
+                    isInsideLine.insert(fragment.stream)
+                    return
                 }
-                if byte == UInt8(ascii: "\n") { atLineStart = true }
+                isInsideLine.remove(fragment.stream)
+                position += UInt64(newline + 1 - rest.startIndex)
+                rest = rest[(newline + 1)...]
             }
         }
     }
 
     private mutating func note(_ cursor: LogCursor) {
-        if starts.count == 1, starts[0].position == cursor.position { return }
         starts.append(cursor)
         // Kept short without moving the rest at each line.
-        if starts.count > 2 * lines + 1024 { starts.removeFirst(starts.count - lines) }
+        if starts.count - lines > max(1024, lines) { starts.removeFirst(starts.count - lines) }
     }
 }

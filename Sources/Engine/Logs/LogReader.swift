@@ -1,3 +1,4 @@
+import Kernel
 public import Storage
 
 /// Reads a job's log across the store, the outbox and the present, without a seam.
@@ -32,11 +33,15 @@ public struct LogReader: Sendable {
 
     /// Calls `body` with page after page, in order, until the log ends or `body` throws.
     ///
+    /// Throws `StorageError` where the store or the outbox cannot be read, `EngineError` `unavailable` where the
+    /// engine is shut down before the end, and `CancellationError`.
     /// Nothing is read ahead: a slow receiver holds one page and stops nobody.
     public func read(
         _ request: Request, _ body: (LogPage) async throws -> Void
     ) async throws {
         let job = request.query.job
+        // Nothing can be both; a store need not look.
+        if let since = request.query.since, let until = request.query.until, since > until { return }
         var cursor = request.start
         let outbox = OutboxCursor(root: outboxRoot, job: job)
         var isOpen = false
@@ -49,9 +54,13 @@ public struct LogReader: Sendable {
                     if base.map({ cursor.position < $0 }) ?? true {
                         cursor = try await readStore(request.query, from: cursor, upTo: base, body)
                     }
-                    guard base != nil else {
+                    guard let base else {
                         if mayGrow && request.follows { break }
                         return
+                    }
+                    if cursor.position < base {
+                        if let loss = try await loss(request.query, from: cursor, upTo: base) { try await body(loss) }
+                        cursor = LogCursor(position: base)
                     }
                     guard try await outbox.seek(to: cursor) else { continue }
                     isOpen = true
@@ -75,6 +84,18 @@ public struct LogReader: Sendable {
             try Task.checkCancellation()
         }
         try Task.checkCancellation()
+        throw EngineError(.unavailable, "the node is shutting down")
+    }
+
+    /// A note of the bytes that neither the store nor the outbox has; nil where the store has them all.
+    ///
+    /// The outbox gave them up once the store had them: it was damaged or replaced since.
+    private func loss(_ query: LogQuery, from start: LogCursor, upTo base: UInt64) async throws -> LogPage? {
+        let end = max(start.position, try await store.end(of: query.job) ?? 0)
+        guard end < base, query.streams.contains(.stdout) else { return nil }
+        let note = Fragment(
+            stream: .stdout, position: base, time: SystemClock.now(), content: .dropped(bytes: base - end))
+        return LogPage(fragments: [note], next: LogCursor(position: base), isLast: false)
     }
 
     private func readStore(

@@ -15,73 +15,99 @@ struct LogShipper: Sendable {
     /// Hears that segments were removed.
     let didRelease: @Sendable () async -> Void
 
-    /// Ships until the log has ended and is durable in the store, or the job was deleted.
+    /// Ships until the log has ended and is durable in the store, or the store refuses it for good.
     ///
-    /// Returns true where the outbox is empty and removed, false where the task was cancelled.
+    /// Returns true where there is nothing left to ship, false where the task was cancelled.
     func run() async -> Bool {
         var backOff = BackOff()
+        var isReported = false
         while !Task.isCancelled {
             do throws(StorageError) {
-                if try await ship() { return true }
-                return false
+                return try await ship { backOff.reset() }
             } catch {
                 switch error {
                 case .refused: return true
                 case .cancelled: return false
                 default:
-                    logger.warning("a job's log waits for its store", metadata: ["job": "\(job)", "error": "\(error)"])
-                    await backOff.wait()
+                    if !isReported {
+                        logger.warning(
+                            "a job's log waits for its store", metadata: ["jobId": "\(job)", "error": "\(error)"])
+                    }
+                    isReported = true
+                    guard await backOff.wait() else { return false }
                 }
             }
         }
         return false
     }
 
-    private func ship() async throws(StorageError) -> Bool {
+    private func ship(_ didProgress: () -> Void) async throws(StorageError) -> Bool {
         var isOpen = false
         var released: UInt32 = 0
         for await _ in watcher.changes(of: job) {
-            if !isOpen {
-                var end = try await store.end(of: job) ?? 0
-                guard let base = try await cursor.open() else { continue }
-                if base > end {
-                    // Released bytes were durable in the store once: it was damaged or replaced since.
-                    logger.error(
-                        "the store lost a part of a log", metadata: ["job": "\(job)", "bytes": "\(base - end)"])
-                    try await store.skip(to: base, of: job, time: SystemClock.now())
-                    end = base
+            while true {
+                if !isOpen {
+                    guard let base = try await cursor.open() else { break }
+                    isOpen = try await cursor.seek(to: LogCursor(position: try await end(atLeast: base)))
+                    // Released while it was opened: it begins further on.
+                    guard isOpen else { continue }
                 }
-                guard try await cursor.seek(to: LogCursor(position: end)) else { continue }
-                isOpen = true
-            }
-            reading: while true {
-                switch try await cursor.read(maxBytes: LogShipper.runBytes) {
+                let step = try await cursor.read(maxBytes: LogShipper.runBytes)
+                try checkCancellation()
+                switch step {
                 case .run(let run):
                     // One sync serves everything that was written until it began.
                     if durability == .power { try await cursor.synchronize() }
                     try await store.append(run, to: job)
+                    didProgress()
                     if let segment = await cursor.segment, segment > released {
                         try await release()
                         released = segment
                     }
-                case .waiting: break reading
-                case .ended:
-                    try await store.finish(job)
-                    _ = try await store.sync([job])
-                    try await cursor.removeAll()
-                    await didRelease()
-                    return true
+                    continue
                 case .released, .absent:
                     isOpen = false
-                    break reading
+                    continue
+                case .ended:
+                    try await finish()
+                    return true
+                case .waiting: break
                 }
+                break
             }
         }
         return false
     }
 
+    /// The position from which the store wants more: its end, or `base` where it lost what lay before.
+    private func end(atLeast base: UInt64) async throws(StorageError) -> UInt64 {
+        let end = try await store.end(of: job) ?? 0
+        guard base > end else { return end }
+        // Released bytes were durable in the store once: it was damaged or replaced since.
+        logger.error("the store lost a part of a log", metadata: ["jobId": "\(job)", "bytes": "\(base - end)"])
+        try await store.skip(to: base, of: job, time: SystemClock.now())
+        return base
+    }
+
     private func release() async throws(StorageError) {
         guard let durable = try await store.sync([job])[job] else { return }
+        try checkCancellation()
         if try await cursor.release(upTo: durable) > 0 { await didRelease() }
+    }
+
+    /// Removes the outbox once all of it is durable in the store.
+    private func finish() async throws(StorageError) {
+        try await store.finish(job)
+        let end = await cursor.position
+        let durable = try await store.sync([job])[job] ?? 0
+        guard durable >= end else { throw .unavailable(reason: "the end of a log is not durable yet") }
+        try checkCancellation()
+        try await cursor.removeAll()
+        await didRelease()
+    }
+
+    /// A store may answer long after the engine was shut down: then the outbox belongs to the next daemon.
+    private func checkCancellation() throws(StorageError) {
+        if Task.isCancelled { throw .cancelled }
     }
 }

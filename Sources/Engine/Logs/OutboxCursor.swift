@@ -1,3 +1,4 @@
+import Glibc
 import Kernel
 import Outbox
 import Storage
@@ -26,8 +27,8 @@ actor OutboxCursor {
         case waiting
         /// Everything was read and no more will come.
         case ended
-        /// The outbox begins at this position: what lies before is in the store.
-        case released(base: UInt64)
+        /// The outbox begins further on: what lies before is in the store.
+        case released
         /// The job has no outbox.
         case absent
     }
@@ -57,6 +58,9 @@ actor OutboxCursor {
         }
     }
 
+    /// The position up to which was read.
+    var position: UInt64 { reader?.position ?? 0 }
+
     /// The number of the segment that is being read.
     var segment: UInt32? { reader?.segment }
 
@@ -71,7 +75,7 @@ actor OutboxCursor {
         } catch {
             if case .released = error {
                 self.reader = nil
-                return .released(base: 0)
+                return .released
             }
             throw OutboxCursor.storageError(error)
         }
@@ -113,7 +117,17 @@ actor OutboxCursor {
         }
     }
 
-    /// Repairs what a dead pump left and records the end of the output.
+    /// Takes the outbox for a writer of the daemon's own; nil while a pump writes.
+    func lock() throws(StorageError) -> FileDescriptor? {
+        do throws(SystemCallError) {
+            return try SegmentFiles(root: root, job: job).lock()
+        } catch {
+            if error.code == EWOULDBLOCK { return nil }
+            throw .unavailable(reason: "\(error)")
+        }
+    }
+
+    /// Repairs what a dead pump left and records the end of the output; the caller holds the lock.
     func repairAndEnd(segmentBytes: Int) throws(StorageError) {
         do throws(SystemCallError) {
             try OutboxWriter(root: root, job: job, segmentBytes: segmentBytes).end()

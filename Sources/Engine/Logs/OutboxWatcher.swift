@@ -15,6 +15,7 @@ final class OutboxWatcher: Sendable {
         var rootWatch: Int32 = -1
         var subscribers: [JobID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
         var nextSubscriber: UInt64 = 0
+        var isClosed = false
     }
 
     private let inotify: FileDescriptor
@@ -31,24 +32,44 @@ final class OutboxWatcher: Sendable {
         } catch {
             throw EngineError(.internal, "\(error)")
         }
+        let reference = Unmanaged.passRetained(self)
         var thread = pthread_t()
         let status = pthread_create(&thread, nil, { argument in
             guard let argument else { return nil }
             Unmanaged<OutboxWatcher>.fromOpaque(argument).takeRetainedValue().run()
             return nil
-        }, Unmanaged.passRetained(self).toOpaque())
-        guard status == 0 else { throw EngineError(.internal, "cannot start the outbox watcher") }
+        }, reference.toOpaque())
+        guard status == 0 else {
+            reference.release()
+            throw EngineError(.internal, "cannot start the outbox watcher")
+        }
         pthread_detach(thread)
     }
 
-    /// A stream with an element after each growth of the job's outbox, and one at once.
+    /// Ends every stream, and those to come.
+    func close() {
+        let subscribers = state.withLock { state in
+            state.isClosed = true
+            // The kernel tells of a watch's removal, which wakes the thread.
+            inotify_rm_watch(inotify.number, state.rootWatch)
+            return state.subscribers.values.flatMap(\.values)
+        }
+        for subscriber in subscribers { subscriber.finish() }
+    }
+
+    /// A stream with an element after each growth of the job's outbox, and one at once; it ends with the watcher.
     func changes(of job: JobID) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let number = state.withLock { state in
+        let number: UInt64? = state.withLock { state in
+            if state.isClosed { return nil }
             state.nextSubscriber += 1
             state.subscribers[job, default: [:]][state.nextSubscriber] = continuation
             watch(job, &state)
             return state.nextSubscriber
+        }
+        guard let number else {
+            continuation.finish()
+            return stream
         }
         continuation.onTermination = { [weak self] _ in self?.unsubscribe(job, number) }
         // What grew before the watch was there is found by looking now.
@@ -88,7 +109,8 @@ final class OutboxWatcher: Sendable {
         while true {
             let count = joblet_inotify_read(inotify.number, &events)
             guard count >= 0 else { return }
-            let told = state.withLock { state in
+            let told: [AsyncStream<Void>.Continuation]? = state.withLock { state in
+                if state.isClosed { return nil }
                 var told: Set<JobID> = []
                 for index in 0..<Int(count) {
                     let watch = events[2 * index]
@@ -105,6 +127,7 @@ final class OutboxWatcher: Sendable {
                 }
                 return told.flatMap { state.subscribers[$0, default: [:]].values }
             }
+            guard let told else { return }
             for subscriber in told { subscriber.yield() }
         }
     }

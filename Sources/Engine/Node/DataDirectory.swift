@@ -36,7 +36,11 @@ public final class DataDirectory: Sendable {
 
     /// Lets another daemon take the directory.
     func release() {
-        lock.withLock { $0 = nil }
+        lock.withLock { file in
+            // Closing is not enough: a child that is just being made has a copy until it executes its program.
+            if let file { flock(file.number, LOCK_UN) }
+            file = nil
+        }
     }
 
     /// The id of the running boot.

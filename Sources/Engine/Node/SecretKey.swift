@@ -12,14 +12,24 @@ public struct SecretKey: Sendable {
     private let key: [UInt8]
 
     /// The key in the file at `path` (mode 0600), made the first time.
+    ///
+    /// Throws `failedPrecondition` where others may read it.
     public init(path: String) throws(EngineError) {
+        let isPrivate: Bool
         do throws(SystemCallError) {
             if !Directory.exists(path) {
                 try DataDirectory.writeDurably(path, try SecretKey.random(SecretKey.keySize))
             }
-            key = try FileDescriptor.open(path, flags: O_RDONLY).read(at: 0, count: SecretKey.keySize + 1)
+            let file = try FileDescriptor.open(path, flags: O_RDONLY | O_NOFOLLOW)
+            key = try file.read(at: 0, count: SecretKey.keySize + 1)
+            var status = stat()
+            try retrying("fstat") { fstat(file.number, &status) }
+            isPrivate = status.st_mode & 0o077 == 0 && status.st_uid == geteuid()
         } catch {
             throw EngineError(.internal, "node key: \(error)")
+        }
+        guard isPrivate else {
+            throw EngineError(.failedPrecondition, "node key: \(path) must belong to the daemon alone (chmod 600)")
         }
         guard key.count == SecretKey.keySize else {
             throw EngineError(.internal, "node key: \(path) does not hold \(SecretKey.keySize) bytes")

@@ -54,6 +54,16 @@ public struct SegmentFiles: Sendable {
         }
     }
 
+    /// Takes the outbox for the one writer it may have; held as long as the descriptor lives.
+    ///
+    /// Throws EWOULDBLOCK while another process writes: a pump that outlived its shim, say.
+    public func lock() throws(SystemCallError) -> FileDescriptor {
+        try Directory.create(path)
+        let directory = try FileDescriptor.openDirectory(path)
+        try retrying("lock \(path)") { flock(directory.number, LOCK_EX | LOCK_NB) }
+        return directory
+    }
+
     /// Removes the whole outbox of the job.
     public func removeAll() throws(SystemCallError) {
         try Directory.removeTree(path)

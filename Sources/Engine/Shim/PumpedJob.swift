@@ -54,9 +54,12 @@ final class PumpedJob {
         case full
     }
 
+    private var lock: FileDescriptor?
+
     /// Opens the outbox, if that was not possible before.
     func open() throws(SystemCallError) {
         guard writer == nil else { return }
+        if lock == nil { lock = try SegmentFiles(root: plan.root, job: job).lock() }
         let opened = try OutboxWriter(root: plan.root, job: job, segmentBytes: Int(clamping: plan.segmentBytes))
         writer = opened
         if opened.isEnded { endPosition = opened.position }

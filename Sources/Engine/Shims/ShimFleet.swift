@@ -7,13 +7,18 @@ import Storage
 
 /// The node's shims: the newest takes new jobs, older ones serve theirs to the end.
 actor ShimFleet {
-    /// What the fleet reports.
+    /// What the fleet reports; of one shim in order.
     enum Event: Sendable {
+        /// A shim answers, and has these jobs: at the start, and where its connection was made anew.
+        case found(Job.Shim, jobs: [ShimJobState])
         /// A shim said something.
-        case shim(ShimEvent, Job.Shim)
+        case shim(ShimEvent)
         /// A shim is gone; these are the exits that it had recorded.
-        case lost(Job.Shim, exits: [ExitRecord])
+        case lost(directory: String, exits: [ExitRecord])
     }
+
+    /// How long a start waits for a shim that is there and does not answer.
+    private static let patience = Duration.seconds(5)
 
     private let runDirectory: String
     private let program: String
@@ -22,6 +27,7 @@ actor ShimFleet {
     private let logger: Logger
     private let report: @Sendable (Event) async -> Void
     private var connections: [String: ShimConnection] = [:]
+    private var retired: Set<String> = []
     private var current: Job.Shim?
     private var starting: Task<Job.Shim, any Error>?
     private var isClosed = false
@@ -41,45 +47,39 @@ actor ShimFleet {
         self.report = report
     }
 
-    /// What a shim that was found at the start has.
-    struct Found: Sendable {
-        let shim: Job.Shim
-        let jobs: [ShimJobState]
-    }
-
-    /// Connects to the shims of an earlier daemon.
+    /// Connects to the shims of an earlier daemon, and reports those that answer and those that are dead.
     ///
-    /// Returns the living with their jobs, and the exits that dead ones had recorded.
-    func adopt() async -> (living: [Found], exits: [ExitRecord]) {
-        var living: [Found] = []
-        var exits: [ExitRecord] = []
+    /// Returns the ones that neither answered yet nor are dead: a task ends with the answer or the death.
+    func adopt() async throws(EngineError) -> [Task<Void, Never>] {
+        var greetings: [String: Task<Void, Never>] = [:]
         for shim in ShimProgram.existing(in: runDirectory) {
-            if let found = await connect(shim) {
-                living.append(found)
-                if shim.programIdentity == ShimProgram.identity(of: program) {
-                    current = found.shim
-                } else {
-                    connections[shim.directory]?.send(.retire)
+            do throws(SystemCallError) {
+                greetings[shim.directory] = try connect(shim, pid: nil)
+            } catch {
+                guard [ENOENT, ECONNREFUSED].contains(error.code) else {
+                    throw EngineError(.unavailable, "cannot reach a job supervisor: \(error)")
                 }
-            } else {
-                exits += shim.recordedExits()
-                try? Directory.removeTree(shim.directory)
+                await bury(shim)
             }
         }
-        return (living, exits)
+        await Task.finish(Array(greetings.values), within: ShimFleet.patience)
+        for directory in greetings.keys where waiting.contains(directory) {
+            logger.error("a job supervisor does not answer", metadata: ["directory": "\(directory)"])
+        }
+        return greetings.filter { waiting.contains($0.key) }.map(\.value)
     }
 
     /// The shim for new jobs, started where there is none.
     func newest() async throws(EngineError) -> Job.Shim {
-        if let current { return current }
+        guard !isClosed else { throw EngineError(.unavailable, "the node is shutting down") }
+        // Its end may not have been noticed yet.
+        if let current, current.connection.isOpen { return current }
         let task = starting ?? Task { try await self.start() }
         starting = task
+        defer { starting = nil }
         do {
-            let shim = try await task.value
-            starting = nil
-            return shim
+            return try await task.value
         } catch {
-            starting = nil
             throw EngineError(.unavailable, "cannot start the job supervisor: \(error)")
         }
     }
@@ -98,42 +98,92 @@ actor ShimFleet {
     private func start() async throws -> Job.Shim {
         try Directory.create(runDirectory)
         let (shim, pid) = try ShimProgram.start(program, in: runDirectory)
-        try cgroups.placeShim(pid: pid, name: shim.name)
-        // Ready when its socket is there: the watch tells, a death is told by the process itself.
-        let process = FileDescriptor(owning: try check(joblet_pidfd_open(pid), "pidfd_open"))
-        try await ShimReadiness.wait(for: shim, process: process)
-        guard let found = await connect(shim) else {
+        let process: FileDescriptor
+        do {
+            try cgroups.placeShim(pid: pid, name: shim.name)
+            // Ready when its socket is there: the watch tells, a death is told by the process itself.
+            process = FileDescriptor(owning: try check(joblet_pidfd_open(pid), "pidfd_open"))
+            try await ShimReadiness.wait(for: shim, process: process)
+            await (try connect(shim, pid: pid)).value
+        } catch {
+            // It has no job yet.
+            kill(pid, SIGKILL)
+            await ShimReadiness.reap(pid)
+            throw error
+        }
+        guard let current, current.directory == shim.directory else {
             throw EngineError(.unavailable, "the job supervisor does not answer; see \(shim.directory)/log")
         }
         logger.info("job supervisor started", metadata: ["pid": "\(pid)", "directory": "\(shim.directory)"])
-        current = found.shim
-        return found.shim
+        return current
     }
 
-    private func connect(_ shim: ShimProgram) async -> Found? {
-        guard let connection = try? ShimConnection(path: shim.controlPath) else { return nil }
-        var events = connection.events.makeAsyncIterator()
-        guard case .welcome(let version, let pid, let jobs) = await events.next() else { return nil }
-        guard version == ShimRequest.version else {
-            logger.error("a job supervisor speaks another protocol", metadata: ["pid": "\(pid)"])
-            return nil
-        }
-        connection.send(.configure(budget))
+    // MARK: Connections
+
+    /// Shims that were greeted and have not answered.
+    private var waiting: Set<String> = []
+
+    /// Connects to a shim; the task ends once its answer was reported, or its death.
+    private func connect(_ shim: ShimProgram, pid: Int32?) throws(SystemCallError) -> Task<Void, Never> {
+        let connection = try ShimConnection(path: shim.controlPath)
+        if isClosed { connection.close() }
         connections[shim.directory] = connection
-        let handle = Job.Shim(connection: connection, directory: shim.directory)
-        Task { await self.follow(connection, shim, handle, pid) }
-        return Found(shim: handle, jobs: jobs)
+        waiting.insert(shim.directory)
+        return Task { await self.greet(connection, shim, pid) }
     }
 
-    private func follow(_ connection: ShimConnection, _ shim: ShimProgram, _ handle: Job.Shim, _ pid: Int32) async {
-        for await event in connection.events { await report(.shim(event, handle)) }
+    private func greet(_ connection: ShimConnection, _ shim: ShimProgram, _ known: Int32?) async {
+        var events = connection.events.makeAsyncIterator()
+        guard case .welcome(let version, let pid, let jobs) = await events.next() else {
+            waiting.remove(shim.directory)
+            connections[shim.directory] = nil
+            guard !isClosed else { return }
+            logger.error("the job supervisor is gone", metadata: ["directory": "\(shim.directory)"])
+            await bury(shim, known)
+            return
+        }
+        let handle = Job.Shim(connection: connection, directory: shim.directory)
+        if version == ShimRequest.version {
+            connection.send(.configure(budget))
+            if shim.programIdentity == ShimProgram.identity(of: program) {
+                current = handle
+            } else {
+                retired.insert(shim.directory)
+                connection.send(.retire)
+            }
+        } else {
+            logger.error("a job supervisor speaks another protocol", metadata: ["pid": "\(pid)"])
+        }
+        // Before any of its events: what it has now is older than what it says next.
+        await report(.found(handle, jobs: jobs))
+        waiting.remove(shim.directory)
+        Task { await self.follow(connection, shim, pid) }
+    }
+
+    private func follow(_ connection: ShimConnection, _ shim: ShimProgram, _ pid: Int32) async {
+        for await event in connection.events { await report(.shim(event)) }
         connections[shim.directory] = nil
-        if current?.directory == shim.directory { current = nil }
+        if current?.connection === connection { current = nil }
         guard !isClosed else { return }
-        // A child of ours would stay a zombie.
-        waitpid(pid, nil, WNOHANG)
-        logger.error("the job supervisor is gone", metadata: ["pid": "\(pid)", "directory": "\(shim.directory)"])
-        await report(.lost(handle, exits: shim.recordedExits()))
-        try? Directory.removeTree(shim.directory)
+        // It may live: someone else took its one connection, or a message was malformed.
+        if let greeting = try? connect(shim, pid: pid) { return await greeting.value }
+        if retired.remove(shim.directory) != nil {
+            logger.info("an older job supervisor has ended", metadata: ["pid": "\(pid)"])
+        } else {
+            logger.error("the job supervisor is gone", metadata: ["pid": "\(pid)", "directory": "\(shim.directory)"])
+        }
+        await bury(shim, pid)
+    }
+
+    /// Reports what a dead shim recorded and removes its directory.
+    private func bury(_ shim: ShimProgram, _ pid: Int32? = nil) async {
+        shim.end()
+        if let pid { await ShimReadiness.reap(pid) }
+        await report(.lost(directory: shim.directory, exits: shim.recordedExits()))
+        do throws(SystemCallError) {
+            try Directory.removeTree(shim.directory)
+        } catch {
+            logger.warning("files of a job supervisor remain", metadata: ["error": "\(error)"])
+        }
     }
 }

@@ -72,6 +72,13 @@ struct ShimProgram: Sendable, Hashable {
         return (shim, pid)
     }
 
+    /// Ends what may be left of a shim that serves no daemon: one that never became ready, or refuses to answer.
+    func end() {
+        for pid in Processes.all where Processes.arguments(of: pid).dropFirst() == ["serve", directory] {
+            kill(pid, SIGKILL)
+        }
+    }
+
     /// The exits that the shim recorded, for the time when it is dead.
     func recordedExits() -> [ExitRecord] {
         guard let file = try? FileDescriptor.open(exitsPath, flags: O_RDONLY), let size = try? file.size(),

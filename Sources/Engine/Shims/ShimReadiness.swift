@@ -9,10 +9,23 @@ enum ShimReadiness {
 
     /// Returns once the shim's control socket is there; throws where the process ends first.
     static func wait(for shim: ShimProgram, process: FileDescriptor) async throws(EngineError) {
-        let result: Result<Void, EngineError> = await withCheckedContinuation { continuation in
+        try await onThread { () throws(EngineError) in try block(shim, process) }.get()
+    }
+
+    /// Takes the exit of a child that ends, so that it does not stay a zombie; nothing for one of someone else's.
+    static func reap(_ pid: Int32) async {
+        _ = await onThread {
+            while waitpid(pid, nil, 0) < 0, errno == EINTR {}
+        }
+    }
+
+    /// Calls `body`, which may wait long, on a thread of its own.
+    private static func onThread(
+        _ body: @escaping @Sendable () throws(EngineError) -> Void
+    ) async -> Result<Void, EngineError> {
+        await withCheckedContinuation { continuation in
             var thread = pthread_t()
-            let work = Unmanaged.passRetained(
-                Work { continuation.resume(returning: Result { () throws(EngineError) in try block(shim, process) }) })
+            let work = Unmanaged.passRetained(Work { continuation.resume(returning: Result(catching: body)) })
             let status = pthread_create(&thread, nil, { argument in
                 guard let argument else { return nil }
                 Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
@@ -25,7 +38,6 @@ enum ShimReadiness {
                 continuation.resume(returning: .failure(EngineError(.internal, "cannot start a thread")))
             }
         }
-        try result.get()
     }
 
     private final class Work {

@@ -76,7 +76,21 @@ public actor KeptFiles {
         }
     }
 
+    /// The entry at `relative`; nil where it is no file, or is gone or replaced since its directory was read.
     private func open(_ relative: String, _ shown: String) throws(SystemCallError) -> Entry? {
+        do {
+            return try openNow(relative, shown)
+        } catch {
+            guard !shown.isEmpty, [ENOENT, ENOTDIR, ELOOP, EXDEV].contains(error.code) else { throw error }
+            // Such a name was not read as it is: the file is there, and must not be missing silently.
+            if relative.unicodeScalars.contains("\u{fffd}") {
+                throw SystemCallError("a file name below \(shown) is not UTF-8", code: EILSEQ)
+            }
+            return nil
+        }
+    }
+
+    private func openNow(_ relative: String, _ shown: String) throws(SystemCallError) -> Entry? {
         // The job may have made any link, and may be changing the tree now: nothing leaves the directory.
         let resolve = UInt64(JOBLET_RESOLVE_BENEATH | JOBLET_RESOLVE_NO_SYMLINKS)
         let path = FileDescriptor(
@@ -96,10 +110,8 @@ public actor KeptFiles {
             }
             return Entry(path: shown, mode: mode, isDirectory: true, size: 0, linkDestination: "")
         case S_IFREG:
-            let opened = FileDescriptor(
-                owning: try check(
-                    joblet_openat2(root.number, relative, UInt64(O_RDONLY | O_CLOEXEC), 0, resolve), "open \(relative)"))
-            file = opened
+            // The same file once more: at its name the job may have put a pipe, on which open(2) waits.
+            file = try FileDescriptor.open("/proc/self/fd/\(path.number)", flags: O_RDONLY | O_NONBLOCK)
             offset = 0
             left = UInt64(status.st_size)
             return Entry(path: shown, mode: mode, isDirectory: false, size: left, linkDestination: "")
@@ -124,12 +136,12 @@ extension JobEngine {
                 .failedPrecondition, "job \(id) does not keep its work directory (run it with --keep-work)")
         }
         var relative = path
-        if path.hasPrefix("/") {
+        if path.utf8.first == UInt8(ascii: "/") {
             let work = configuration.workspaceDirectory
-            guard path == work || path.hasPrefix("\(work)/") else {
+            guard path.utf8.elementsEqual(work.utf8) || path.utf8.starts(with: "\(work)/".utf8) else {
                 throw EngineError(.invalidArgument, "only files below \(work) can be copied, not '\(path.prefix(128))'")
             }
-            relative = String(path.dropFirst(work.utf8.count + 1))
+            relative = String(decoding: path.utf8.dropFirst(work.utf8.count + 1), as: UTF8.self)
         }
         return try KeptFiles(root: planner.workDirectory(of: id), path: try WorkPath(relative))
     }

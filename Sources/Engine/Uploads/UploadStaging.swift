@@ -9,6 +9,8 @@ import Storage
 public actor UploadStaging {
     /// What may stand in a mode: permission bits, never set-user-ID.
     private static let modeMask: UInt32 = 0o777
+    /// Files and directories of one job: their names stay in its record and in memory while it runs.
+    static let maxEntries = 65_536
 
     private let thread = BlockingExecutor.shared.thread()
     /// The directory that holds the uploads.
@@ -45,7 +47,11 @@ public actor UploadStaging {
                 name, in: parent, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: bits == 0 ? 0o644 : bits)
         }
         // The mode of open(2) is cut by the umask.
-        if let file { try attempt(path) { () throws(SystemCallError) in try retrying("chmod") { fchmod(file.number, bits == 0 ? 0o644 : bits) } } }
+        if let file {
+            try attempt(path) { () throws(SystemCallError) in
+                try retrying("chmod") { fchmod(file.number, bits == 0 ? 0o644 : bits) }
+            }
+        }
         fileSize = 0
         files.append("\(path)")
     }
@@ -53,7 +59,7 @@ public actor UploadStaging {
     /// Adds bytes to the file that was begun last.
     public func write(_ bytes: [UInt8]) throws(EngineError) {
         guard let file else { throw EngineError(.invalidArgument, "upload content without a file") }
-        guard written + Int64(bytes.count) <= limit else {
+        guard Int64(bytes.count) <= limit - written else {
             throw EngineError(.resourceExhausted, "uploads are larger than the server's limit of \(limit) bytes")
         }
         do throws(SystemCallError) {
@@ -91,6 +97,9 @@ public actor UploadStaging {
         guard !path.components.isEmpty else {
             throw EngineError(.invalidArgument, "invalid path '': it names the work directory itself")
         }
+        guard seen.count < UploadStaging.maxEntries else {
+            throw EngineError(.resourceExhausted, "more than \(UploadStaging.maxEntries) files are uploaded")
+        }
         guard seen.insert(path).inserted else {
             throw EngineError(.invalidArgument, "path '\(path)' is uploaded twice")
         }
@@ -120,7 +129,7 @@ public actor UploadStaging {
         do {
             return try body()
         } catch {
-            let isUsers = [ENOTDIR, EEXIST, ENAMETOOLONG].contains(error.code)
+            let isUsers = [ENOTDIR, EEXIST, ENAMETOOLONG, ELOOP].contains(error.code)
             throw EngineError(isUsers ? .invalidArgument : .unavailable, "cannot store upload '\(path)': \(error)")
         }
     }

@@ -8,10 +8,13 @@ public struct WorkPath: Hashable, Sendable, CustomStringConvertible {
         func refuse(_ reason: String) -> EngineError {
             EngineError(.invalidArgument, "invalid path '\(text.prefix(128))': \(reason)")
         }
-        guard !text.utf8.contains(0) else { throw refuse("it contains a null byte") }
-        guard !text.hasPrefix("/") else { throw refuse("it is absolute") }
-        guard text.utf8.count < 4096 else { throw refuse("it is too long") }
-        let parts = text.split(separator: "/").map(String.init).filter { $0 != "." }
+        // Bytes, as the kernel sees them: a slash before a combining mark is no slash among characters.
+        let bytes = Array(text.utf8)
+        guard !bytes.contains(0) else { throw refuse("it contains a null byte") }
+        guard bytes.first != UInt8(ascii: "/") else { throw refuse("it is absolute") }
+        guard bytes.count < 4096 else { throw refuse("it is too long") }
+        let parts = bytes.split(separator: UInt8(ascii: "/")).map { String(decoding: $0, as: UTF8.self) }
+            .filter { $0 != "." }
         guard !parts.contains("..") else { throw refuse("it leaves the work directory") }
         guard parts.allSatisfy({ $0.utf8.count <= 255 }) else { throw refuse("a name in it is too long") }
         components = parts

@@ -43,7 +43,8 @@ import Testing
     @Test func `a member that is not whole is damaged`() {
         let member = compress(Array("one line\nanother line\n".utf8))
         for count in 0..<member.count {
-            #expect(throws: Gzip.Failure.damaged, "\(count) bytes") { try inflate(Array(member[..<count]), capacity: 99) }
+            let part = Array(member[..<count])
+            #expect(throws: Gzip.Failure.damaged, "\(count) bytes") { try inflate(part, capacity: 99) }
         }
         #expect(throws: Gzip.Failure.damaged) { try inflate(member + [0], capacity: 99) }
         #expect(throws: Gzip.Failure.damaged) { try inflate(member + member, capacity: 99) }

@@ -163,7 +163,8 @@ import Testing
     @Test func `what is not a log is not listed and not touched`() async throws {
         try await LogDirectoryFixture.with { logs in
             try await logs.writeBlocks([FragmentRun("abc")])
-            for name in ["notes.txt", "lost+found", JobID.random().description.uppercased(), JobID.random().description] {
+            let job = JobID.random()
+            for name in ["notes.txt", "lost+found", job.description, logs.job.description.uppercased()] {
                 try FileManager.default.createDirectory(
                     atPath: "\(logs.root)/\(name)", withIntermediateDirectories: true)
             }

@@ -45,7 +45,8 @@ import Testing
             }
             for _ in 0..<Int.random(in: 0...2, using: &sample) {
                 let place = Int.random(in: 16..<BlockHeader.size, using: &sample)
-                bytes[place] = [0, 0xff, bytes[place] ^ 1, UInt8(truncatingIfNeeded: sample.next())][Int(sample.next() % 4)]
+                let values = [0, 0xff, bytes[place] ^ 1, UInt8(truncatingIfNeeded: sample.next())]
+                bytes[place] = values[Int(sample.next() % 4)]
             }
             bytes.replaceSubrange(4..<8, with: littleEndian(bytes[8...].withUnsafeBytes { crc32($0) }))
             check(LogIndex.header(of: job) + bytes + table)

@@ -112,7 +112,9 @@ import Testing
         (.SQLITE_NOTADB, "corrupt"), (.SQLITE_INTERRUPT, "cancelled"), (.SQLITE_ABORT, "cancelled"),
     ])
     func `errors are told apart by their code`(_ code: ResultCode, _ name: String) {
-        let error = StorageError(sqlite: DatabaseError(resultCode: code, message: "database disk image is full"), path: "/p")
+        // The text speaks of something else: it must not count.
+        let cause = DatabaseError(resultCode: code, message: "database disk image is full")
+        let error = StorageError(sqlite: cause, path: "/p")
         switch error {
         case .unavailable: #expect(name == "unavailable")
         case .quota: #expect(name == "quota")
