@@ -6,7 +6,8 @@ import Testing
 struct IndexRecordTests {
     private static let records: [(IndexRecord, String)] = [
         (
-            IndexRecord(position: 0x01_0203, time: 1_700_000_000_123_456_789, kind: .data(.stdout, offset: 0x0102, count: 5)),
+            IndexRecord(
+                position: 0x01_0203, time: 1_700_000_000_123_456_789, kind: .data(.stdout, offset: 0x0102, count: 5)),
             "030201000000000115cd853dfe9c97170201000000000000050000002c463d96"
         ),
         (
@@ -107,22 +108,29 @@ struct IndexRecordTests {
 
     // MARK: Names
 
-    @Test("a job's directory is its UUID", arguments: [
-        (OutboxJob(high: 0x0011_2233_4455_6677, low: 0x8899_aabb_ccdd_eeff), "00112233-4455-6677-8899-aabbccddeeff"),
-        (OutboxJob(high: 0, low: 1), "00000000-0000-0000-0000-000000000001"),
-        (OutboxJob(high: .max, low: .max), "ffffffff-ffff-ffff-ffff-ffffffffffff"),
-    ])
+    @Test(
+        "a job's directory is its UUID",
+        arguments: [
+            (
+                OutboxJob(high: 0x0011_2233_4455_6677, low: 0x8899_aabb_ccdd_eeff),
+                "00112233-4455-6677-8899-aabbccddeeff"
+            ),
+            (OutboxJob(high: 0, low: 1), "00000000-0000-0000-0000-000000000001"),
+            (OutboxJob(high: .max, low: .max), "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+        ])
     func directoryName(_ job: OutboxJob, _ name: String) {
         #expect(job.directoryName == name)
         #expect(OutboxJob(directoryName: name) == job)
     }
 
-    @Test("any other name is no job's", arguments: [
-        "", ".", "..", "00112233-4455-6677-8899-aabbccddeef", "00112233-4455-6677-8899-AABBCCDDEEFF",
-        "00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-aabbccddeeffa",
-        "0011223-34455-6677-8899-aabbccddeeff", "+0112233-4455-6677-8899-aabbccddeeff",
-        "00112233-4455-6677-8899-aabbccddeefg", "../00112233-4455-6677-8899-aabbccddeeff",
-    ])
+    @Test(
+        "any other name is no job's",
+        arguments: [
+            "", ".", "..", "00112233-4455-6677-8899-aabbccddeef", "00112233-4455-6677-8899-AABBCCDDEEFF",
+            "00112233445566778899aabbccddeeff", "00112233-4455-6677-8899-aabbccddeeffa",
+            "0011223-34455-6677-8899-aabbccddeeff", "+0112233-4455-6677-8899-aabbccddeeff",
+            "00112233-4455-6677-8899-aabbccddeefg", "../00112233-4455-6677-8899-aabbccddeeff",
+        ])
     func otherNames(_ name: String) {
         #expect(OutboxJob(directoryName: name) == nil)
     }

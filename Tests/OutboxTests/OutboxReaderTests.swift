@@ -1,10 +1,11 @@
 import Dispatch
-import class Foundation.Thread
 import Glibc
 import Kernel
 import Outbox
 import TestSupport
 import Testing
+
+import class Foundation.Thread
 
 struct OutboxReaderTests {
     @Test("a reader that follows a writer gets every byte once", arguments: 0..<6)

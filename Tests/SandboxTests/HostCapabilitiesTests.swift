@@ -1,9 +1,10 @@
-@testable import Engine
 import Glibc
 import Kernel
 import Sandbox
 import TestSupport
 import Testing
+
+@testable import Engine
 
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct HostCapabilitiesTests {

@@ -122,9 +122,10 @@ struct PreparedEtcTests {
         #expect(contents(etc, "resolv.conf") == "nameserver 10.0.0.1\n")
         var status = stat()
         #expect(lstat("\(etc.path)/resolv.conf", &status) == 0 && status.st_mode & S_IFMT == S_IFREG)
-        #expect(etc.omissions.map(\.reason) == [
-            "not readable by every user of the host", "leads to something that is no file",
-        ])
+        #expect(
+            etc.omissions.map(\.reason) == [
+                "not readable by every user of the host", "leads to something that is no file",
+            ])
     }
 
     @Test func `a version is kept while nothing changes and replaced as a whole`() throws {

@@ -4,6 +4,7 @@ import Outbox
 import Sandbox
 import TestSupport
 import Testing
+
 import class Foundation.Thread
 
 @Suite(.serialized)
@@ -54,7 +55,9 @@ struct PumpTests {
         try speaker.say(.stdout, [1, 2, 3])
         speaker.close(.stdout)
         try speaker.say(.stderr, [4])
-        let seen = try eventually { try OutboxContents(root: pump.root, job: speaker.job).bytes.values.joined().count == 4 }
+        let seen = try eventually {
+            try OutboxContents(root: pump.root, job: speaker.job).bytes.values.joined().count == 4
+        }
         #expect(seen)
         // How much an idle pump works in half a second, which is nothing; a busy one works all of it.
         let before = try pump.processorTime()
@@ -136,12 +139,14 @@ struct PumpTests {
         #expect(try pump.nextDrained().position == 5_000_000)
     }
 
-    @Test("bytes dropped at a limit are noted: what is recorded and what is noted is what was said") func drop() throws {
+    @Test("bytes dropped at a limit are noted: what is recorded and what is noted is what was said") func drop() throws
+    {
         let pump = try PumpUnderTest()
         let speaker = try Speaker(1)
         let (out, err) = (PumpTests.noise(5, 5_000_000), PumpTests.noise(6, 3_000_000))
         try pump.add(
-            speaker.job, pump.plan(segmentBytes: 100_000, jobBytes: 300_000, drops: true), speaker.stdout, speaker.stderr)
+            speaker.job, pump.plan(segmentBytes: 100_000, jobBytes: 300_000, drops: true), speaker.stdout,
+            speaker.stderr)
         speaker.sayAll(stdout: out, stderr: err)
         let files = SegmentFiles(root: pump.root, job: speaker.job)
         let appeared = try eventually { try !files.numbers().isEmpty }

@@ -4,6 +4,7 @@ import Kernel
 import Outbox
 import Sandbox
 import TestSupport
+
 import class Foundation.Thread
 
 /// A real pump without a shim: the test holds its control socket and its jobs' pipes.

@@ -38,8 +38,12 @@ struct SystemCallTests {
         let outcomes = try outcomes(of: calls, in: shim)
         for call in calls { #expect(outcomes[call.name] == "EPERM", "\(call.name)") }
         // Without the filter some of them would have reached code of the kernel: other errors than EPERM.
-        let harmless = calls.filter { ["unshare", "setns", "mount", "kcmp", "keyctl", "add_key", "bpf", "userfaultfd",
-            "io_uring_setup", "process_vm_readv", "perf_event_open", "fanotify_init"].contains($0.name) }
+        let harmless = calls.filter {
+            [
+                "unshare", "setns", "mount", "kcmp", "keyctl", "add_key", "bpf", "userfaultfd",
+                "io_uring_setup", "process_vm_readv", "perf_event_open", "fanotify_init",
+            ].contains($0.name)
+        }
         let unfiltered = try self.outcomes(of: harmless, in: shim, without: .noFilter)
         let reached = harmless.filter { unfiltered[$0.name] != "EPERM" }
         #expect(reached.count >= 8, "\(unfiltered)")

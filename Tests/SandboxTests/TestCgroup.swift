@@ -51,8 +51,9 @@ struct TestCgroup: Sendable {
     private static func own(_ controller: String) -> String {
         for line in ((try? readText("/proc/self/cgroup")) ?? "").split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3, fields[1].split(separator: ",").contains(Substring(controller))
-                || controller.isEmpty && fields[1].isEmpty
+            guard fields.count == 3,
+                fields[1].split(separator: ",").contains(Substring(controller))
+                    || controller.isEmpty && fields[1].isEmpty
             else { continue }
             let path = fields[2] == "/" ? "" : String(fields[2])
             return controller.isEmpty ? "/sys/fs/cgroup\(path)" : "/sys/fs/cgroup/\(controller)\(path)"

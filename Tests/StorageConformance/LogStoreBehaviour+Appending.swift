@@ -104,11 +104,12 @@ extension LogStoreBehaviour {
             #expect(try await store.end(of: job) == 100)
             try await store.append(FragmentRun("on\n", at: 100, time: 9), to: job)
             let page = try await store.read(LogQuery(job: job), after: .start, maxBytes: 100)
-            #expect(page.fragments == [
-                Fragment(stream: .stdout, position: 0, time: 1, content: .bytes(count: 5)),
-                Fragment(stream: .stdout, position: 100, time: 8, content: .dropped(bytes: 95)),
-                Fragment(stream: .stdout, position: 100, time: 9, content: .bytes(count: 3)),
-            ])
+            #expect(
+                page.fragments == [
+                    Fragment(stream: .stdout, position: 0, time: 1, content: .bytes(count: 5)),
+                    Fragment(stream: .stdout, position: 100, time: 8, content: .dropped(bytes: 95)),
+                    Fragment(stream: .stdout, position: 100, time: 9, content: .bytes(count: 3)),
+                ])
             #expect(page.bytes == Array("kept\non\n".utf8))
             #expect(try await store.statistics(of: job).bytes == 8)
         },

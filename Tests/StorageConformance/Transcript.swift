@@ -22,7 +22,8 @@ public struct Transcript: Equatable, Sendable {
     public mutating func add(_ fragment: Fragment, _ source: some Collection<UInt8>) {
         bytes.append(contentsOf: source)
         if let last = fragments.last, last.count > 0, fragment.count > 0, last.end == fragment.position,
-            last.stream == fragment.stream, last.time == fragment.time {
+            last.stream == fragment.stream, last.time == fragment.time
+        {
             fragments[fragments.count - 1].content = .bytes(count: last.count + fragment.count)
         } else {
             fragments.append(fragment)

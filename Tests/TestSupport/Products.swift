@@ -6,9 +6,11 @@ public enum Products {
     public static func path(_ name: String) -> String {
         let runner = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         // The runner of `swift test` is swiftpm's own helper where the tests are a loaded bundle.
-        for folder in [runner.deletingLastPathComponent(), URL(fileURLWithPath: CommandLine.arguments[0])
-            .deletingLastPathComponent()]
-        {
+        for folder in [
+            runner.deletingLastPathComponent(),
+            URL(fileURLWithPath: CommandLine.arguments[0])
+                .deletingLastPathComponent(),
+        ] {
             let path = folder.appendingPathComponent(name).path
             if FileManager.default.isExecutableFile(atPath: path) { return path }
         }

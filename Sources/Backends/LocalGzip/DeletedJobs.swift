@@ -76,7 +76,8 @@ final class DeletedJobs: Sendable {
         source.withUnsafeBytes { buffer in
             var reader = ByteReader(buffer)
             while let high = reader.read(UInt64.self), let low = reader.read(UInt64.self),
-                let crc = reader.read(UInt32.self) {
+                let crc = reader.read(UInt32.self)
+            {
                 let job = JobID(high: high.byteSwapped, low: low.byteSwapped)
                 let stored = withUnsafeBytes(of: crc.littleEndian, Array.init)
                 guard record(of: job).suffix(4) == stored[...] else { return }

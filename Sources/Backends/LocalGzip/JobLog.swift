@@ -213,7 +213,8 @@ final class JobLog {
     private func cutTornEnd() throws(StorageError) {
         let lengths = (try files.length(of: .stdout), try files.length(of: .stderr))
         while let last = index.blocks.last,
-            last.header.stdout.end > lengths.0 || last.header.stderr.end > lengths.1 {
+            last.header.stdout.end > lengths.0 || last.header.stderr.end > lengths.1
+        {
             index.blocks.removeLast()
             index.length = last.offset
         }

@@ -98,7 +98,8 @@ struct LogIndex {
         while let candidate = try source.find(BlockHeader.magic, from: offset) {
             let bytes = try source.bytes(at: candidate, count: BlockHeader.size)
             if let header = bytes.withUnsafeBytes({ BlockHeader($0) }), follows(header),
-                try table(of: header, at: candidate, source) != nil {
+                try table(of: header, at: candidate, source) != nil
+            {
                 return candidate
             }
             offset = candidate + 1

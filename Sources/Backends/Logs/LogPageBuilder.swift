@@ -113,7 +113,8 @@ package struct LogPageBuilder {
 
     private mutating func addFragment(_ fragment: Fragment, from start: UInt64, count: Int) -> Bool {
         if let last = fragments.last, last.count > 0, last.end == start, last.stream == fragment.stream,
-            last.time == fragment.time {
+            last.time == fragment.time
+        {
             fragments[fragments.count - 1].content = .bytes(count: last.count + count)
             return true
         }

@@ -21,15 +21,16 @@ extension Database {
             try cachedStatement(sql: "INSERT INTO nodes (id, incarnation) VALUES (?, ?)")
                 .execute(arguments: [record.node.id, record.node.incarnation])
         }
-        let statement = try cachedStatement(sql: """
-            INSERT INTO jobs (id, version, node, incarnation, status, name, created_at, record)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (id) DO UPDATE SET
-                version = excluded.version, node = excluded.node, incarnation = excluded.incarnation,
-                status = excluded.status, name = excluded.name, created_at = excluded.created_at,
-                record = excluded.record
-            WHERE excluded.version > jobs.version
-            """)
+        let statement = try cachedStatement(
+            sql: """
+                INSERT INTO jobs (id, version, node, incarnation, status, name, created_at, record)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO UPDATE SET
+                    version = excluded.version, node = excluded.node, incarnation = excluded.incarnation,
+                    status = excluded.status, name = excluded.name, created_at = excluded.created_at,
+                    record = excluded.record
+                WHERE excluded.version > jobs.version
+                """)
         try statement.execute(arguments: [
             id, version, record.node.id, record.node.incarnation, record.status.rawValue, record.specification.name,
             record.createdAt, try record.json(),
@@ -97,10 +98,12 @@ extension Database {
     /// Replaces a job's record by a tombstone.
     func bury(_ id: JobID, version: UInt64) throws {
         let version = Int64(clamping: version)
-        try cachedStatement(sql: """
-            INSERT INTO tombstones (id, version) VALUES (?, ?)
-            ON CONFLICT (id) DO UPDATE SET version = MAX(version, excluded.version)
-            """).execute(arguments: [id.description, version])
+        try cachedStatement(
+            sql: """
+                INSERT INTO tombstones (id, version) VALUES (?, ?)
+                ON CONFLICT (id) DO UPDATE SET version = MAX(version, excluded.version)
+                """
+        ).execute(arguments: [id.description, version])
         try cachedStatement(sql: "DELETE FROM jobs WHERE id = ? AND version <= ?")
             .execute(arguments: [id.description, version])
     }

@@ -6,30 +6,31 @@ enum JobSchema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { db in
-            try db.execute(sql: """
-                CREATE TABLE jobs (
-                    id TEXT NOT NULL PRIMARY KEY,
-                    version INTEGER NOT NULL,
-                    node TEXT NOT NULL,
-                    incarnation TEXT NOT NULL,
-                    status TEXT NOT NULL,
-                    name TEXT NOT NULL,
-                    created_at INTEGER NOT NULL,
-                    record TEXT NOT NULL
-                ) STRICT;
-                CREATE INDEX jobs_by_time ON jobs (created_at, id);
-                CREATE INDEX jobs_by_node ON jobs (node, created_at, id);
-                CREATE INDEX jobs_by_status ON jobs (status, created_at, id);
-                CREATE INDEX jobs_by_name ON jobs (name, created_at, id);
-                CREATE TABLE tombstones (
-                    id TEXT NOT NULL PRIMARY KEY,
-                    version INTEGER NOT NULL
-                ) STRICT, WITHOUT ROWID;
-                CREATE TABLE nodes (
-                    id TEXT NOT NULL PRIMARY KEY,
-                    incarnation TEXT NOT NULL
-                ) STRICT, WITHOUT ROWID;
-                """)
+            try db.execute(
+                sql: """
+                    CREATE TABLE jobs (
+                        id TEXT NOT NULL PRIMARY KEY,
+                        version INTEGER NOT NULL,
+                        node TEXT NOT NULL,
+                        incarnation TEXT NOT NULL,
+                        status TEXT NOT NULL,
+                        name TEXT NOT NULL,
+                        created_at INTEGER NOT NULL,
+                        record TEXT NOT NULL
+                    ) STRICT;
+                    CREATE INDEX jobs_by_time ON jobs (created_at, id);
+                    CREATE INDEX jobs_by_node ON jobs (node, created_at, id);
+                    CREATE INDEX jobs_by_status ON jobs (status, created_at, id);
+                    CREATE INDEX jobs_by_name ON jobs (name, created_at, id);
+                    CREATE TABLE tombstones (
+                        id TEXT NOT NULL PRIMARY KEY,
+                        version INTEGER NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE TABLE nodes (
+                        id TEXT NOT NULL PRIMARY KEY,
+                        incarnation TEXT NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+                    """)
         }
         return migrator
     }

@@ -1,7 +1,6 @@
-public import Storage
-
 import Foundation
 import GRDB
+public import Storage
 
 /// Keeps job records in one SQLite database in WAL mode: a row a job, with indexes for every query.
 ///

@@ -167,7 +167,8 @@ public final class OutboxWriter {
     private func record(stream: OutputStream, count: Int) throws(SystemCallError) {
         let now = time()
         let slot = stream.slot
-        if let last, case .data(stream, let offset, let before) = last.kind, now - last.time <= OutboxWriter.mergeWindow,
+        if let last, case .data(stream, let offset, let before) = last.kind,
+            now - last.time <= OutboxWriter.mergeWindow,
             let sum = UInt32(exactly: Int(before) + count)
         {
             let merged = IndexRecord(

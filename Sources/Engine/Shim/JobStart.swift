@@ -66,8 +66,9 @@ enum JobStart {
     ) -> Never {
         signal(SIGPIPE, SIG_DFL)
         // The daemon's socket and other jobs' pipes must not stay open in a child that a disk holds up here.
-        closeAll(but: [descriptors.stdout, descriptors.stderr, descriptors.status, descriptors.initProgram, namespace]
-            + descriptors.tasks)
+        closeAll(
+            but: [descriptors.stdout, descriptors.stderr, descriptors.status, descriptors.initProgram, namespace]
+                + descriptors.tasks)
         limits.restore()
         let failure: (step: String, code: Int32)
         do throws(MalformedMessage) {

@@ -60,7 +60,8 @@ public struct LogLineHandler: LogHandler {
 
     /// Values with spaces or anything that would break the line are quoted and escaped.
     private func quoted(_ value: String) -> String {
-        let isPlain = !value.isEmpty && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0.value != 0x7f }
+        let isPlain =
+            !value.isEmpty && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0.value != 0x7f }
         return isPlain ? value : JSONText.quoted(value)
     }
 

@@ -1,8 +1,8 @@
 import Engine
+import FoundationEssentials
 import GRPCCore
 import JobletAPI
 import Storage
-import FoundationEssentials
 
 /// A GetJobLogs request, checked.
 struct LogRequest {

@@ -68,6 +68,9 @@ struct Connection: Sendable {
         }
     }
 
+    /// Whether the server has answered before, so that it is likely to come back.
+    var wasReached: Bool { progress.stage == .ready }
+
     /// Options of a call that answers once, within so many seconds.
     static func answering(within seconds: Int64) -> CallOptions {
         var options = CallOptions.defaults

@@ -47,15 +47,17 @@ extension Connection {
                     for try await chunk in response.messages { try sink.take(chunk) }
                 }
                 return
-            } catch let error as RPCError where error.code == .unavailable || error.code == .deadlineExceeded {
-                let next = sink.nextPosition
-                if let next, next > query.fromPosition { failures = 0 }
+            } catch let error as RPCError where error.code == .unavailable {
+                guard wasReached, query.canResume, let next = sink.nextPosition else { throw error }
+                if next > query.fromPosition {
+                    failures = 0
+                    query.fromPosition = next
+                    query.tail = 0
+                }
                 failures += 1
-                guard query.canResume, let next, failures <= Self.attempts else { throw error }
+                guard failures <= Self.attempts else { throw error }
                 if failures == 1 { StandardError.write("[joblet: connection lost, trying again]") }
-                query.fromPosition = max(query.fromPosition, next)
-                query.tail = 0
-                try await Task.sleep(for: .milliseconds(min(100 << failures, 3000)))
+                try await Task.sleep(for: Self.pause(after: failures))
             }
         }
     }
@@ -63,10 +65,14 @@ extension Connection {
     /// Waits until the job has ended.
     func waitForEnd(of uuid: String) async throws -> Joblet_GetJobStatusRes {
         var failures = 0
+        var rounds = 0
         while true {
             do {
                 let job = try await status(of: uuid)
                 guard job.isActive else { return job }
+                // The log ends a moment before the record of the job may say so.
+                if rounds > 0 { try await Task.sleep(for: Self.pause(after: min(rounds, 4))) }
+                rounds += 1
                 // A log that begins after its end has nothing to send and closes with the job.
                 var query = LogQuery(job: uuid)
                 query.fromPosition = UInt64(Int64.max)
@@ -77,9 +83,12 @@ extension Connection {
             } catch let error as RPCError where error.code == .unavailable {
                 failures += 1
                 guard failures <= Self.attempts else { throw error }
+                try await Task.sleep(for: Self.pause(after: failures))
             }
-            // Keeps the two calls from chasing each other while the end of the job is being recorded.
-            try await Task.sleep(for: .milliseconds(min(50 << failures, 3000)))
         }
+    }
+
+    private static func pause(after failures: Int) -> Duration {
+        .milliseconds(min(50 << failures, 3000))
     }
 }

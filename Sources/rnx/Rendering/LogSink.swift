@@ -18,7 +18,7 @@ final class LogSink: Sendable {
     private let state = Mutex(State())
 
     private struct State {
-        var nextPosition: UInt64?
+        var nextPosition: UInt64? = 0
         var lines = TimestampedLines()
     }
 
@@ -27,7 +27,7 @@ final class LogSink: Sendable {
         self.output = output
     }
 
-    /// Where the next chunk begins; nil before the first, and for servers that send no positions.
+    /// Where the next chunk begins; nil after chunks of a server that sends no positions.
     var nextPosition: UInt64? { state.withLock(\.nextPosition) }
 
     /// Prints one chunk.
@@ -43,8 +43,9 @@ final class LogSink: Sendable {
         if chunk.droppedBytes > 0 {
             StandardError.write("[joblet: \(chunk.droppedBytes) bytes dropped]")
         }
-        guard chunk.stream != 0 || chunk.timestamp != 0 else { return }
-        state.withLock { $0.nextPosition = chunk.position &+ UInt64(chunk.payload.count) }
+        let hasPosition = chunk.stream != 0 || chunk.timestamp != 0 || chunk.droppedBytes != 0
+        let next = hasPosition ? chunk.position &+ UInt64(chunk.payload.count) : nil
+        state.withLock { $0.nextPosition = next }
     }
 
     /// Prints what is left of lines that have no end.
