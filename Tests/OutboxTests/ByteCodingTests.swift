@@ -42,7 +42,9 @@ struct ByteCodingTests {
         #expect(throws: MalformedMessage.self) { try reader.read(UInt64.self) }
     }
 
-    @Test("a length beyond the message is not believed", arguments: [[255, 255, 255, 255, 1], [2, 0, 0, 0, 1]] as [[UInt8]])
+    @Test(
+        "a length beyond the message is not believed",
+        arguments: [[255, 255, 255, 255, 1], [2, 0, 0, 0, 1]] as [[UInt8]])
     func length(_ bytes: [UInt8]) {
         var reader = ByteReader(bytes)
         #expect(throws: MalformedMessage.self) { try reader.readBytes() }
@@ -54,7 +56,9 @@ struct ByteCodingTests {
         }
     }
 
-    @Test("a text that is not UTF-8 or holds NUL is refused", arguments: [[0xff], [0xc3], [0x61, 0], [0xed, 0xa0, 0x80]] as [[UInt8]])
+    @Test(
+        "a text that is not UTF-8 or holds NUL is refused",
+        arguments: [[0xff], [0xc3], [0x61, 0], [0xed, 0xa0, 0x80]] as [[UInt8]])
     func text(_ raw: [UInt8]) {
         var writer = ByteWriter()
         writer.write(raw)

@@ -6,7 +6,8 @@ import Testing
 struct IndexRecordTests {
     private static let records: [(IndexRecord, String)] = [
         (
-            IndexRecord(position: 0x01_0203, time: 1_700_000_000_123_456_789, kind: .data(.stdout, offset: 0x0102, count: 5)),
+            IndexRecord(
+                position: 0x01_0203, time: 1_700_000_000_123_456_789, kind: .data(.stdout, offset: 0x0102, count: 5)),
             "030201000000000115cd853dfe9c97170201000000000000050000002c463d96"
         ),
         (

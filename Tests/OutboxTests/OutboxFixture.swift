@@ -101,12 +101,15 @@ final class OutboxFixture {
     /// Replaces the writer by a new one, as a new pump does.
     func reopen() throws {
         current = nil
-        current = try OutboxWriter(root: root.path, job: job, segmentBytes: segmentBytes, clock: { [unowned self] in now })
+        current = try OutboxWriter(
+            root: root.path, job: job, segmentBytes: segmentBytes, clock: { [unowned self] in now })
     }
 
     /// Says `bytes` through the pipe and has them recorded.
     func say(_ stream: OutputStream, _ bytes: [UInt8], limit: Int = OutboxWriter.moveLimit) throws {
-        guard write(pipe.writeEnd.number, bytes, bytes.count) == bytes.count else { throw SystemCallError.current("write") }
+        guard write(pipe.writeEnd.number, bytes, bytes.count) == bytes.count else {
+            throw SystemCallError.current("write")
+        }
         transcript.say(stream, bytes)
         while case .bytes = try writer.move(from: pipe.readEnd, stream: stream, limit: limit) {}
     }

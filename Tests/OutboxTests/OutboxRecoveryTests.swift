@@ -62,7 +62,9 @@ struct OutboxRecoveryTests {
 
     @Test("garbage behind the last entry is cut off") func garbage() throws {
         for count in 1...70 {
-            try OutboxRecoveryTests.recover("index.1", lost: nil) { $0 += [UInt8](repeating: UInt8(count), count: count) }
+            try OutboxRecoveryTests.recover("index.1", lost: nil) {
+                $0 += [UInt8](repeating: UInt8(count), count: count)
+            }
         }
     }
 
@@ -127,7 +129,8 @@ struct OutboxRecoveryTests {
         #expect(try outbox.readAll().transcript == outbox.transcript)
     }
 
-    @Test("a first segment whose place in the log nobody knows is an error, not a log from zero") func unknownBase() throws {
+    @Test("a first segment whose place in the log nobody knows is an error, not a log from zero")
+    func unknownBase() throws {
         let outbox = try OutboxRecoveryTests.tail()
         try outbox.files.remove(0)
         try FileDescriptor.open(outbox.directory + "/index.1", flags: O_RDWR).truncate(to: 0)

@@ -46,7 +46,9 @@ struct DiskFaultTests {
         #expect(try shim.drained(sleeper) == 0)
     }
 
-    @Test("on a full disk jobs wait, and go on when room appears, without a byte lost", arguments: ScratchDisk.Kind.allCases)
+    @Test(
+        "on a full disk jobs wait, and go on when room appears, without a byte lost",
+        arguments: ScratchDisk.Kind.allCases)
     func full(_ kind: ScratchDisk.Kind) throws {
         let disk = try ScratchDisk(kind, megabytes: 16)
         let filler = disk.path + "/filler"

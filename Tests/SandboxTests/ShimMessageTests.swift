@@ -69,7 +69,8 @@ struct ShimMessageTests {
         #expect(try ShimEvent(number: number, body: Array(event.frame.dropFirst(ShimFrame.headerSize))) == event)
     }
 
-    @Test("a start carries its plan as the last of its fields, and decoding leaves it there") func goldenStart() throws {
+    @Test("a start carries its plan as the last of its fields, and decoding leaves it there")
+    func goldenStart() throws {
         let request = ShimMessageTests.start
         let fields = "0300000000000000" + ShimMessageTests.jobBytes + "01" + "01000000020000002f63"
             + "01000000" + "0100000070" + "0100000031" + "0100000065"
