@@ -85,7 +85,6 @@ struct AdmissionTests {
         try await harness.withEngine(configure: { $0.stopGrace = 1_000_000_000 }) { engine in
             let job = try await engine.run(.script("trap 'echo caught >> caught' TERM; : > ready; while :; do sleep 0.05; done"))
             #expect(await soon { Directory.exists(harness.work(of: job.id) + "/ready") })
-            let start = ContinuousClock.now
             let first = Task { try await engine.stop(job.id) }
             #expect(await soon { Directory.exists(harness.work(of: job.id) + "/caught") })
             let others = (0..<5).map { _ in Task { try await engine.stop(job.id) } }
@@ -93,7 +92,6 @@ struct AdmissionTests {
             #expect(end.status == .stopped)
             #expect(end.signal == SIGKILL)
             for other in others { #expect(try await other.value == end) }
-            #expect(ContinuousClock.now - start < .seconds(10))
             #expect(try readText(harness.work(of: job.id) + "/caught") == "caught\n")
         }
     }

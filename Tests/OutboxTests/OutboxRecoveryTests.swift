@@ -129,9 +129,8 @@ struct OutboxRecoveryTests {
         #expect(try outbox.readAll().transcript == outbox.transcript)
     }
 
-    @Test("a first segment whose place in the log nobody knows is an error, not a log from zero") func unknownBase()
-        throws
-    {
+    @Test("a first segment whose place in the log nobody knows is an error, not a log from zero")
+    func unknownBase() throws {
         let outbox = try OutboxRecoveryTests.tail()
         try outbox.files.remove(0)
         try FileDescriptor.open(outbox.directory + "/index.1", flags: O_RDWR).truncate(to: 0)

@@ -109,6 +109,13 @@ struct OutboxWriterTests {
         #expect(try reader.read(maxBytes: 10).pieces.map(\.dropped) == [6])
     }
 
+    @Test("a stream that says nothing has no file") func silence() throws {
+        let outbox = try OutboxFixture()
+        #expect(try outbox.writer.move(from: outbox.pipe.readEnd, stream: .stderr) == .empty)
+        try outbox.say(.stdout, [1])
+        #expect(try Set(Directory.names(in: outbox.directory)) == ["index.0", "stdout.0"])
+    }
+
     @Test("a pipe that is empty and one that is closed are told apart") func emptyAndClosed() throws {
         let outbox = try OutboxFixture()
         var pipe: Pipe? = try Pipe()

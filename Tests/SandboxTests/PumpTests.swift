@@ -4,7 +4,6 @@ import Outbox
 import Sandbox
 import TestSupport
 import Testing
-
 import class Foundation.Thread
 
 @Suite(.serialized)
@@ -33,7 +32,10 @@ struct PumpTests {
     func garbage(_ seed: UInt64) throws {
         let pump = try PumpUnderTest()
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<100 { try pump.send([.random(in: 1...9, using: &random)] + random.bytes(Int(random.next() % 60))) }
+        for _ in 0..<100 {
+            let kind = UInt8.random(in: 1...9, using: &random)
+            try pump.send([kind] + random.bytes(.random(in: 0..<60, using: &random)))
+        }
         // A job without its pipes.
         var writer = ByteWriter()
         writer.write(UInt8(1))
@@ -139,14 +141,14 @@ struct PumpTests {
         #expect(try pump.nextDrained().position == 5_000_000)
     }
 
-    @Test("bytes dropped at a limit are noted: what is recorded and what is noted is what was said") func drop() throws
-    {
+    @Test("bytes dropped at a limit are noted: what is recorded and what is noted is what was said")
+    func drop() throws {
         let pump = try PumpUnderTest()
         let speaker = try Speaker(1)
         let (out, err) = (PumpTests.noise(5, 5_000_000), PumpTests.noise(6, 3_000_000))
         try pump.add(
-            speaker.job, pump.plan(segmentBytes: 100_000, jobBytes: 300_000, drops: true), speaker.stdout,
-            speaker.stderr)
+            speaker.job, pump.plan(segmentBytes: 100_000, jobBytes: 300_000, drops: true),
+            speaker.stdout, speaker.stderr)
         speaker.sayAll(stdout: out, stderr: err)
         let files = SegmentFiles(root: pump.root, job: speaker.job)
         let appeared = try eventually { try !files.numbers().isEmpty }
@@ -307,6 +309,25 @@ struct PumpTests {
         #expect(other.isAtEnd)
         #expect(other.bytes[.stdout] == said)
         #expect(other.bytes[.stderr] == said)
+    }
+
+    @Test("a job whose outbox was removed holds up nothing, with a shim and without", arguments: [false, true])
+    func removed(_ isOrphan: Bool) throws {
+        let pump = try PumpUnderTest()
+        let speaker = try Speaker(1)
+        try pump.add(speaker.job, pump.plan(), speaker.stdout, speaker.stderr)
+        let files = SegmentFiles(root: pump.root, job: speaker.job)
+        let appeared = try eventually { try !files.numbers().isEmpty }
+        #expect(appeared)
+        try files.removeAll()
+        if isOrphan { pump.abandon() }
+        try speaker.say(.stdout, [1, 2, 3])
+        if isOrphan {
+            #expect(try pump.waitForEnd())
+        } else {
+            #expect(try pump.nextDrained().job == speaker.job)
+        }
+        #expect(try files.numbers() == [])
     }
 
     // MARK: A disk that refuses

@@ -29,18 +29,17 @@ struct ShimFaultTests {
         var jobs: [(ShimJob, pid_t)] = []
         for _ in 0..<4 {
             // Each goes on after its output, so that only its group's end ends it.
-            let job = try shim.start(
-                ["sh", "-c", "cat /data/out; cat /data/err >&2; exec sleep 1000"], configure: noise.bind)
+            let script = "cat /data/out; cat /data/err >&2; exec sleep 1000"
+            let job = try shim.start(["sh", "-c", script], configure: noise.bind)
             jobs.append((job, try shim.started(job)))
         }
         let pump = FileDescriptor(owning: try check(joblet_pidfd_open(try shim.nextPump()), "pidfd_open"))
         #expect(kill(shim.pid, SIGKILL) == 0)
         // As the daemon does: the jobs' processes go, after they wrote everything.
-        for (job, pid) in jobs {
+        for (_, pid) in jobs {
             let isWritten = eventually { (try? readText("/proc/\(pid)/comm")) == "sleep\n" }
             #expect(isWritten)
             #expect(kill(pid, SIGKILL) == 0)
-            _ = job
         }
         #expect(ShimFaultTests.waitForEnd(of: pump))
         for (job, _) in jobs {
@@ -54,11 +53,9 @@ struct ShimFaultTests {
         #expect(records.map(\.exitCode) == [5])
     }
 
-    @Test(
-        "a shim that dies at any place leaves whole exit records and no process",
-        arguments: [
-            ("shim.beforeClone", 0), ("shim.afterClone", 0), ("shim.beforeExitRecord", 0), ("shim.afterExitRecord", 1),
-        ])
+    @Test("a shim that dies at any place leaves whole exit records and no process", arguments: [
+        ("shim.beforeClone", 0), ("shim.afterClone", 0), ("shim.beforeExitRecord", 0), ("shim.afterExitRecord", 1),
+    ])
     func killedAt(_ place: String, _ records: Int) throws {
         let shim = try ShimProcess(failPoint: "\(place)=kill")
         let pump = FileDescriptor(owning: try check(joblet_pidfd_open(try shim.nextPump()), "pidfd_open"))
@@ -72,8 +69,8 @@ struct ShimFaultTests {
         if place.hasSuffix("ExitRecord") { #expect(try shim.contents(of: job).bytes[.stdout] == Array("x\n".utf8)) }
     }
 
-    @Test("a daemon that comes back is told of every job, and a repeated start starts nothing") func reconnect() throws
-    {
+    @Test("a daemon that comes back is told of every job, and a repeated start starts nothing")
+    func reconnect() throws {
         let shim = try ShimProcess()
         let running = try shim.start(["sleep", "1000"])
         let pid = try shim.started(running)
@@ -189,9 +186,8 @@ struct ShimFaultTests {
             $0.environment.append("SECRET=\(secret)")
         }
         _ = try shim.started(job)
-        let hasRun = try eventually {
-            try shim.contents(of: job).bytes[.stdout] == Array("\(secret.utf8.count)\n".utf8)
-        }
+        let length = Array("\(secret.utf8.count)\n".utf8)
+        let hasRun = try eventually { try shim.contents(of: job).bytes[.stdout] == length }
         #expect(hasRun)
         // Repeated, refused and half-sent ones too.
         let failed = try shim.start(["true"]) {
@@ -217,10 +213,9 @@ struct ShimFaultTests {
         while recv(half.number, &answer, answer.count, 0) > 0 {}
         #expect(try ShimFaultTests.occurrences(of: secret, in: shim.pid) == [])
         // The same look finds it where it is: in the job's own environment.
-        let pid = try #require(
-            try readText("/proc/\(shim.pid)/task/\(shim.pid)/children").split(separator: " ").compactMap {
-                pid_t($0)
-            }.first { (try? readText("/proc/\($0)/comm")) == "sleep\n" })
+        let children = try readText("/proc/\(shim.pid)/task/\(shim.pid)/children").split(separator: " ")
+        let sleeper = children.compactMap { pid_t($0) }.first { (try? readText("/proc/\($0)/comm")) == "sleep\n" }
+        let pid = try #require(sleeper)
         #expect(try ShimFaultTests.occurrences(of: secret, in: pid) != [])
     }
 

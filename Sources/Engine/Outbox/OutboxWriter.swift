@@ -45,8 +45,9 @@ public final class OutboxWriter {
         self.job = job
         self.segmentBytes = segmentBytes
         self.clock = clock
-        try Directory.create(files.path)
-        let numbers = try files.numbers()
+        let isNew = mkdir(files.path, 0o700) == 0
+        if !isNew { try Directory.create(files.path) }
+        let numbers = isNew ? [] : try files.numbers()
         if let found = try RecoveredSegment.newest(of: numbers, files: files, job: job) {
             header = found.header
             index = found.index
@@ -67,9 +68,12 @@ public final class OutboxWriter {
             moved = [0, 0]
             lastTime = 0
             recordCount = 0
-            index = try OutboxWriter.create(header, files)
+            index = try OutboxWriter.create(header, files, isFirst: isNew)
         }
     }
+
+    /// Whether the job's outbox was removed as a whole, so that nothing can be recorded any more.
+    public var isRemoved: Bool { !Directory.exists(files.path) }
 
     /// Bytes, index included, that no store has released yet.
     public var outstandingBytes: Int { currentBytes + olderBytes }
@@ -101,7 +105,11 @@ public final class OutboxWriter {
         from pipe: FileDescriptor, stream: OutputStream, limit: Int = OutboxWriter.moveLimit
     ) throws(SystemCallError) -> Move {
         try recordMoved()
-        if isFull { try closeSegment() }
+        if isFull || data[stream.slot] == nil {
+            // No file for a stream that says nothing, and no segment for output that does not come.
+            if let idle = try OutboxWriter.idle(pipe) { return idle }
+            if isFull { try closeSegment() }
+        }
         let file = try dataFile(stream)
         var offset = Int64(moved[stream.slot] - header.offsets[stream.slot])
         try FailPoint.pass("pump.beforeSplice")
@@ -113,6 +121,14 @@ public final class OutboxWriter {
         try FailPoint.pass("pump.afterSplice")
         try recordMoved()
         return .bytes(Int(count))
+    }
+
+    /// What `move` would find in a pipe without bytes; nil where there are some.
+    private static func idle(_ pipe: FileDescriptor) throws(SystemCallError) -> Move? {
+        var state = pollfd(fd: pipe.number, events: Int16(POLLIN), revents: 0)
+        try retrying("poll") { poll(&state, 1, 0) }
+        if Int32(state.revents) & POLLIN != 0 { return nil }
+        return Int32(state.revents) & POLLHUP != 0 ? .closed : .empty
     }
 
     /// Reads and forgets at most `limit` bytes of a pipe, for a job that asked for `drop`.
@@ -168,8 +184,7 @@ public final class OutboxWriter {
         let now = time()
         let slot = stream.slot
         if let last, case .data(stream, let offset, let before) = last.kind,
-            now - last.time <= OutboxWriter.mergeWindow,
-            let sum = UInt32(exactly: Int(before) + count)
+            now - last.time <= OutboxWriter.mergeWindow, let sum = UInt32(exactly: Int(before) + count)
         {
             let merged = IndexRecord(
                 position: last.position, time: last.time, kind: .data(stream, offset: offset, count: sum))
@@ -207,7 +222,7 @@ public final class OutboxWriter {
         guard case .data = last?.kind, currentBytes >= bytes else { return }
         try recordMoved()
         let next = SegmentHeader(number: header.number + 1, job: job, time: lastTime, offsets: offsets)
-        let file = try OutboxWriter.create(next, files)
+        let file = try OutboxWriter.create(next, files, isFirst: false)
         older.append((header.number, currentBytes))
         olderBytes += currentBytes
         header = next
@@ -218,10 +233,10 @@ public final class OutboxWriter {
     }
 
     private static func create(
-        _ header: SegmentHeader, _ files: SegmentFiles
+        _ header: SegmentHeader, _ files: SegmentFiles, isFirst: Bool
     ) throws(SystemCallError) -> FileDescriptor {
         // A segment that a power cut left without its index must not lend its bytes to this one.
-        try files.removeData(header.number)
+        if !isFirst { try files.removeData(header.number) }
         // Renamed when complete: an index file that exists has a whole header.
         let name = files.index(header.number)
         let file = try FileDescriptor.open("\(name).new", flags: O_RDWR | O_CREAT | O_TRUNC)

@@ -38,7 +38,7 @@ struct OutboxRoom {
     }
 
     /// A job's log ended: what it holds stays until it is released.
-    mutating func end(_ job: PumpedJob) { set(job.job, job.outstanding) }
+    mutating func end(_ job: PumpedJob) { set(job.job, job.isRemoved ? nil : job.outstanding) }
 
     /// Counts what a job that ended still has on the disk.
     mutating func recount(_ job: OutboxJob) {

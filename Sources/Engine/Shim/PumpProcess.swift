@@ -110,6 +110,10 @@ final class PumpProcess {
         do throws(SystemCallError) {
             try body()
         } catch {
+            if error.code == ENOENT, job.isRemoved {
+                job.abandon()
+                return end(job)
+            }
             if job.failure != error { report("\(job.job.directoryName): \(error)") }
             job.failure = error
             wait(job, for: .disk)
@@ -117,14 +121,22 @@ final class PumpProcess {
     }
 
     private func endIfDone(_ job: PumpedJob) throws(SystemCallError) {
-        guard try job.endIfDone(), let position = job.endPosition else { return }
+        if try job.endIfDone() { end(job) }
+    }
+
+    private func end(_ job: PumpedJob) {
+        guard let position = job.endPosition else { return }
         for stream in OutputStream.allCases { unwatch(job, stream) }
         jobs[job.job] = nil
         dropping[job.job] = nil
         room.end(job)
-        try FailPoint.pass("pump.beforeDrained")
-        send(.drained(job.job, position: position))
-        try FailPoint.pass("pump.afterDrained")
+        do throws(SystemCallError) {
+            try FailPoint.pass("pump.beforeDrained")
+            send(.drained(job.job, position: position))
+            try FailPoint.pass("pump.afterDrained")
+        } catch {
+            report("\(error)")
+        }
     }
 
     private func watch(_ job: PumpedJob) throws(SystemCallError) {

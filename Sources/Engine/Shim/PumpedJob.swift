@@ -67,6 +67,8 @@ final class PumpedJob {
 
     /// Bytes in the outbox that are not released.
     var outstanding: Int { writer?.outstandingBytes ?? 0 }
+    /// Whether the outbox was removed, as that of a deleted job is.
+    var isRemoved: Bool { writer?.isRemoved ?? false }
     /// Whether the job has used up its own room.
     var isOverOwnLimit: Bool { outstanding >= Int(clamping: plan.jobBytes) }
     /// Whether the job's processes are gone.
@@ -135,6 +137,12 @@ final class PumpedJob {
     /// that is being written cannot be released, and at a limit nothing else would make room.
     func makeReleasable(atLeast bytes: Int) throws(SystemCallError) {
         try writer?.closeSegment(ifAtLeast: min(bytes, Int(clamping: plan.jobBytes / 4)))
+    }
+
+    /// Ends the log of a job whose outbox is gone.
+    func abandon() {
+        endPosition = writer?.position ?? 0
+        gapsDueAt = nil
     }
 
     /// Looks which segments were released.
