@@ -6,7 +6,6 @@ import GRPCCore
 import JobletAPI
 import Storage
 import SwiftProtobuf
-import Synchronization
 import Testing
 import TestSupport
 
@@ -166,31 +165,14 @@ extension DaemonTests.RestartTests {
     @Test func `a daemon killed again and again under fifty jobs loses and leaks nothing`() async throws {
         try await DaemonProcess.run { daemon in
             let storms = (0..<50).map { Storm(number: $0, lines: 2000 + 40 * $0) }
-            let accepted = Mutex<[(job: String, storm: Storm)]>([])
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask {
-                    for storm in storms {
-                        // A call that the kill cut off may or may not have started a job: it is asked for again.
-                        while true {
-                            do {
-                                let job = try await daemon.connect { try await $0.jobs.runJob(storm.request) }
-                                accepted.withLock { $0.append((job.jobUuid, storm)) }
-                                break
-                            } catch is RPCError {
-                                try await Task.sleep(for: .milliseconds(10))
-                            }
-                        }
-                    }
-                }
-                var generator = SeededGenerator(seed: 4)
-                for _ in 0..<6 {
-                    try await Task.sleep(for: .milliseconds(Int.random(in: 100...900, using: &generator)))
-                    await daemon.stop(SIGKILL)
-                    try await daemon.start()
-                }
-                try await group.waitForAll()
+            async let submitted = submit(storms, to: daemon)
+            var generator = SeededGenerator(seed: 4)
+            for _ in 0..<6 {
+                try await Task.sleep(for: .milliseconds(Int.random(in: 100...900, using: &generator)))
+                await daemon.stop(SIGKILL)
+                try await daemon.start()
             }
-            let all = accepted.withLock { $0 }
+            let all = try await submitted
             #expect(all.count == storms.count)
             try await daemon.connect { client in
                 for (job, storm) in all {
@@ -223,6 +205,23 @@ extension DaemonTests.RestartTests {
             let left = try await daemon.connect { try await $0.jobs.listJobs(.init()).jobs.count }
             #expect(left == 0)
         }
+    }
+
+    /// Runs every job; a call that a kill cut off may or may not have started one: it is asked for again.
+    private func submit(_ storms: [Storm], to daemon: DaemonProcess) async throws -> [(job: String, storm: Storm)] {
+        var accepted: [(job: String, storm: Storm)] = []
+        for storm in storms {
+            while true {
+                do {
+                    let job = try await daemon.connect { try await $0.jobs.runJob(storm.request) }
+                    accepted.append((job.jobUuid, storm))
+                    break
+                } catch is RPCError {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+            }
+        }
+        return accepted
     }
 
     private func expectNothingLeft(_ daemon: DaemonProcess, shims: Int) async throws {

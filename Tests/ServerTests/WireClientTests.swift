@@ -1,5 +1,7 @@
 import DaemonSupport
 import Foundation
+import JobletAPI
+import JobletSecurity
 import TestSupport
 import Testing
 

@@ -8,8 +8,15 @@ public enum Checksum {
 
     /// The checksum of `bytes`.
     public static func crc32c(_ bytes: some Sequence<UInt8>) -> UInt32 {
-        ~bytes.reduce(~UInt32(0)) { value, byte in
-            table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ value >> 8
+        // Other modules get this function unspecialised, where each step of a sequence is several calls.
+        bytes.withContiguousStorageIfAvailable(checksum) ?? Array(bytes).withUnsafeBufferPointer(checksum)
+    }
+
+    private static func checksum(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
+        table.withUnsafeBufferPointer { table in
+            var value = ~UInt32(0)
+            for byte in bytes { value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ value >> 8 }
+            return ~value
         }
     }
 }
