@@ -139,17 +139,18 @@ extension JobEngine {
     ///
     /// Returns once the deletion is recorded; what a store that is away still holds goes when it is back.
     public func delete(_ id: JobID) async throws(EngineError) {
-        let record = try await self.record(of: id)
-        guard record.status.isTerminal else {
-            throw EngineError(
-                .failedPrecondition,
-                "Cannot delete running job \(id) (current status: \(record.status.rawValue)): stop the job first")
-        }
-        guard record.node.id == identity.id else {
-            throw EngineError(.failedPrecondition, "job \(id) belongs to node \(record.node.id)")
-        }
-        guard deleted.insert(id).inserted else { throw EngineError(.notFound, "job not found: \(id)") }
+        // Taken before the record is read: of several callers one deletes the job.
+        guard deleted.insert(id).inserted else { throw JobEngine.missing(id) }
         do throws(EngineError) {
+            let record = try await self.keptRecord(of: id)
+            guard record.status.isTerminal else {
+                throw EngineError(
+                    .failedPrecondition,
+                    "Cannot delete running job \(id) (current status: \(record.status.rawValue)): stop the job first")
+            }
+            guard record.node.id == identity.id else {
+                throw EngineError(.failedPrecondition, "job \(id) belongs to node \(record.node.id)")
+            }
             let entry = try await journal.append(
                 .deleted(id, version: record.version + 1), durability: record.specification.durability)
             hot[id]?.shipping?.cancel()
@@ -190,18 +191,26 @@ extension JobEngine {
 
     /// The job's record; throws `notFound`.
     public func record(of id: JobID) async throws(EngineError) -> JobRecord {
-        let missing = EngineError(.notFound, "job not found: \(id)")
-        guard !deleted.contains(id) else { throw missing }
+        guard !deleted.contains(id) else { throw JobEngine.missing(id) }
+        let record = try await keptRecord(of: id)
+        // Deleted while the store was asked.
+        guard !deleted.contains(id) else { throw JobEngine.missing(id) }
+        return record
+    }
+
+    /// The job's record as memory or the store has it, whether it is being deleted or not.
+    private func keptRecord(of id: JobID) async throws(EngineError) -> JobRecord {
         if let entry = hot[id] { return entry.job.record }
         do throws(StorageError) {
-            let record = try await jobStore.get(id)
-            // Deleted while the store was asked.
-            if !deleted.contains(id) { return record }
+            return try await jobStore.get(id)
         } catch {
-            if error == .notFound { throw missing }
+            if error == .notFound { throw JobEngine.missing(id) }
             throw EngineError(.unavailable, "job records cannot be read: \(error)")
         }
-        throw missing
+    }
+
+    private static func missing(_ id: JobID) -> EngineError {
+        EngineError(.notFound, "job not found: \(id)")
     }
 
     /// The one job whose id begins with `text`; throws `notFound`, or `invalidArgument` naming the candidates.

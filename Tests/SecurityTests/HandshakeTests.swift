@@ -61,7 +61,7 @@ private func role(
         config: .defaults(configure: configure))
     return try await withGRPCClient(transport: transport) { client in
         var options = CallOptions.defaults
-        options.timeout = .seconds(10)
+        options.timeout = .seconds(60)
         return try await Joblet_Ext_NodeService.Client(wrapping: client)
             .getNodeInfo(.init(), options: options).version
     }

@@ -60,10 +60,7 @@ struct LogShipper: Sendable {
                     if durability == .power { try await cursor.synchronize() }
                     try await store.append(run, to: job)
                     didProgress()
-                    if let segment = await cursor.segment, segment > released {
-                        try await release()
-                        released = segment
-                    }
+                    released = try await release(behind: released)
                     continue
                 case .released, .absent:
                     isOpen = false
@@ -71,7 +68,9 @@ struct LogShipper: Sendable {
                 case .ended:
                     try await finish()
                     return true
-                case .waiting: break
+                case .waiting:
+                    // A pump at its limit closes the segment so that it can be released, without new bytes.
+                    released = try await release(behind: released)
                 }
                 break
             }
@@ -89,10 +88,13 @@ struct LogShipper: Sendable {
         return base
     }
 
-    private func release() async throws(StorageError) {
-        guard let durable = try await store.sync([job])[job] else { return }
+    /// Releases what is durable, if the reader has come to a segment after `released`; returns the reader's.
+    private func release(behind released: UInt32) async throws(StorageError) -> UInt32 {
+        guard let segment = await cursor.segment, segment > released else { return released }
+        guard let durable = try await store.sync([job])[job] else { return released }
         try checkCancellation()
         if try await cursor.release(upTo: durable) > 0 { await didRelease() }
+        return segment
     }
 
     /// Removes the outbox once all of it is durable in the store.

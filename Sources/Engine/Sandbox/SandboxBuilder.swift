@@ -18,14 +18,6 @@ public struct SandboxBuilder {
         self.userNamespace = userNamespace
     }
 
-    /// A step of the sandbox that failed.
-    public struct Failure: Error, Sendable {
-        /// The step, as shown to the user.
-        public let step: String
-        /// The call and its error number.
-        public let cause: SystemCallError
-    }
-
     /// The descriptors that the child keeps: everything else is closed before the job begins.
     public struct Descriptors {
         /// The job's output.
@@ -48,11 +40,12 @@ public struct SandboxBuilder {
         }
     }
 
-    /// Builds everything, writes the marker byte and executes; returns only by throwing.
+    /// Builds everything, writes the marker byte and executes.
     ///
+    /// A step that fails is reported on the status pipe, and the process ends.
     /// After the marker byte nothing is thrown: a program that cannot be executed ends the child with 127
     /// or 126 and a line on its standard error, as a shell would.
-    public mutating func run(_ descriptors: Descriptors) throws(Failure) -> Never {
+    public mutating func run(_ descriptors: Descriptors) -> Never {
         do throws(SystemCallError) {
             try beginSession()
             try joinCgroups(descriptors.tasks)
@@ -68,7 +61,9 @@ public struct SandboxBuilder {
             try takeDescriptors(descriptors)
             try dropPrivileges()
         } catch {
-            throw Failure(step: step, cause: error)
+            // Here, while the builder's own descriptors are open: their numbers may be those of the pipe by now, and
+            // closing them would close it.
+            SandboxBuilder.report("\(step) (\(error.operation))", error.code, to: descriptors.status)
         }
         Execution(plan: plan).run()
     }
@@ -265,8 +260,17 @@ public struct SandboxBuilder {
         umask(0o022)
     }
 
-    /// Where the status pipe is once the descriptors are in place.
-    public static var statusDescriptor: Int32 { Execution.statusDescriptor }
+    /// Says on the status pipe which step failed and with which error number, and ends the process.
+    public static func report(_ step: String, _ code: Int32, to status: Int32) -> Never {
+        var report: [UInt8] = [1]
+        withUnsafeBytes(of: code.littleEndian) { report.append(contentsOf: $0) }
+        report.append(contentsOf: step.utf8)
+        // The write end may have been moved to its final number by then, or not yet.
+        if write(status, report, report.count) < 0 {
+            _ = write(Execution.statusDescriptor, report, report.count)
+        }
+        _exit(125)
+    }
 
     private func place(_ number: Int32, at target: Int32) throws(SystemCallError) {
         try retrying("dup2") { dup2(number, target) }

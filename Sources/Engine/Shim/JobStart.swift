@@ -70,25 +70,12 @@ enum JobStart {
             but: [descriptors.stdout, descriptors.stderr, descriptors.status, descriptors.initProgram, namespace]
                 + descriptors.tasks)
         limits.restore()
-        let failure: (step: String, code: Int32)
         do throws(MalformedMessage) {
             var builder = SandboxBuilder(plan: try SandboxPlan(decoding: plan), userNamespace: namespace)
-            do throws(SandboxBuilder.Failure) {
-                try builder.run(descriptors)
-            } catch {
-                failure = ("\(error.step) (\(error.cause.operation))", error.cause.code)
-            }
+            builder.run(descriptors)
         } catch {
-            failure = ("plan (expected \(error.expected))", EINVAL)
+            SandboxBuilder.report("plan (expected \(error.expected))", EINVAL, to: descriptors.status)
         }
-        var report: [UInt8] = [1]
-        withUnsafeBytes(of: failure.code.littleEndian) { report.append(contentsOf: $0) }
-        report.append(contentsOf: failure.step.utf8)
-        // The write end may have been moved to its final number by then, or not yet.
-        if write(descriptors.status, report, report.count) < 0 {
-            _ = write(SandboxBuilder.statusDescriptor, report, report.count)
-        }
-        _exit(125)
     }
 
     private static func closeAll(but kept: [Int32]) {

@@ -141,7 +141,8 @@ extension JobEngine {
             guard path.utf8.elementsEqual(work.utf8) || path.utf8.starts(with: "\(work)/".utf8) else {
                 throw EngineError(.invalidArgument, "only files below \(work) can be copied, not '\(path.prefix(128))'")
             }
-            relative = String(decoding: path.utf8.dropFirst(work.utf8.count + 1), as: UTF8.self)
+            relative = String(
+                decoding: path.utf8.dropFirst(work.utf8.count).drop { $0 == UInt8(ascii: "/") }, as: UTF8.self)
         }
         return try KeptFiles(root: planner.workDirectory(of: id), path: try WorkPath(relative))
     }
