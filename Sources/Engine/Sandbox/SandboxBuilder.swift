@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-public import Kernel
+import Kernel
 
 /// Builds a job's sandbox from the inside and becomes the job.
 ///
@@ -49,11 +49,7 @@ public struct SandboxBuilder {
         do throws(SystemCallError) {
             try beginSession()
             try joinCgroups(descriptors.tasks)
-            let root = try mountRoot()
-            try mountFiles(in: root)
-            try mountDevices()
-            try mountProcesses()
-            try mountWork(in: root)
+            try mountAll()
             try sealRoot()
             try limitResources()
             try giveOutput(descriptors)
@@ -61,11 +57,19 @@ public struct SandboxBuilder {
             try takeDescriptors(descriptors)
             try dropPrivileges()
         } catch {
-            // Here, while the builder's own descriptors are open: their numbers may be those of the pipe by now, and
-            // closing them would close it.
             SandboxBuilder.report("\(step) (\(error.operation))", error.code, to: descriptors.status)
         }
         Execution(plan: plan).run()
+    }
+
+    /// Everything that needs a descriptor of the new root, which is closed again before its number may be given to
+    /// another file.
+    private mutating func mountAll() throws(SystemCallError) {
+        let root = try mountRoot()
+        try mountFiles(in: root)
+        try mountDevices()
+        try mountProcesses()
+        try mountWork(in: root)
     }
 
     private func inRoot(_ path: String) -> String { plan.rootMount + path }
