@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# test.sh - builds and runs every test.
+# test.sh - builds and runs every test; arguments go to swift test.
+#
+# One test at a time: most start real daemons, supervisors and jobs, and some count processes, descriptors and
+# control groups of the machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# A killed earlier run may have left jobs: they belong to shims below the tests' own directories.
 swift build --build-tests
-swift test --skip-build --disable-xctest "$@"
+swift test --skip-build --disable-xctest --no-parallel "$@"

@@ -27,7 +27,9 @@ extension JobEngine {
         for item in await journal.recovered {
             switch item.entry {
             case .record(let record):
-                if found.newest[record.id].map({ $0.version < record.version }) ?? true { found.newest[record.id] = record }
+                if found.newest[record.id].map({ $0.version < record.version }) ?? true {
+                    found.newest[record.id] = record
+                }
             case .deleted(let id, _): found.deleted.insert(id)
             }
         }
@@ -79,7 +81,8 @@ extension JobEngine {
             // The first record of a node gave it its incarnation; any will do.
             try checkIncarnation(try await jobStore.list(JobQuery(node: identity.id), after: nil, limit: 1).records)
             repeat {
-                let page = try await jobStore.list(JobQuery(node: identity.id, statuses: live), after: cursor, limit: 500)
+                let page = try await jobStore.list(
+                    JobQuery(node: identity.id, statuses: live), after: cursor, limit: 500)
                 records += page.records
                 cursor = page.next
             } while cursor != nil
@@ -93,7 +96,8 @@ extension JobEngine {
     private func checkIncarnation(_ records: [JobRecord]) throws(StorageError) {
         guard records.allSatisfy({ $0.node == identity }) else {
             throw .refused(
-                reason: "the job store has jobs of another data directory with the node id \(identity.id): a copied node "
+                reason:
+                    "the job store has jobs of another data directory with the node id \(identity.id): a copied node "
                     + "needs an id of its own (server.nodeId)")
         }
     }
@@ -112,7 +116,9 @@ extension JobEngine {
                 found.newest[id] = record
                 found.storedVersions[id] = record.version
             } catch {
-                guard error == .notFound else { throw EngineError(.unavailable, "the job store cannot be read: \(error)") }
+                guard error == .notFound else {
+                    throw EngineError(.unavailable, "the job store cannot be read: \(error)")
+                }
                 // No outbox is older than its record: the job was deleted.
                 found.strayOutboxes.append(id)
             }

@@ -69,7 +69,9 @@ extension JobEngine {
     private func conclude(_ exit: ExitRecord) {
         guard let job = hot[JobID(exit.job)]?.job, job.record.lease?.startToken == exit.token else { return }
         // The shim may have died before it said that the job runs.
-        if exit.exitCode != JobEngine.sandboxFailure { job.post(.started(pid: job.record.pid, time: job.record.createdAt)) }
+        if exit.exitCode != JobEngine.sandboxFailure {
+            job.post(.started(pid: job.record.pid, time: job.record.createdAt))
+        }
         job.post(.exited(exit))
     }
 

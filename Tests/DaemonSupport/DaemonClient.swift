@@ -88,7 +88,8 @@ public struct DaemonClient: Sendable {
                 seen += chunk.payload
                 if seen.range(of: Data(text.utf8)) != nil { return }
             }
-            throw ChildProcess.Ended(description: "no '\(text)' in: \(String(decoding: seen.suffix(2000), as: UTF8.self))")
+            throw ChildProcess.Ended(
+                description: "no '\(text)' in: \(String(decoding: seen.suffix(2000), as: UTF8.self))")
         }
     }
 

@@ -58,7 +58,8 @@ public struct DaemonRemains: Sendable {
     }
 
     private static func processes(_ isWanted: (Int32) -> Bool) -> [Int32] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter(isWanted)
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter(
+            isWanted)
     }
 
     private static func commandLine(of pid: Int32) -> [String] {
@@ -97,7 +98,8 @@ enum TestGroups {
         let lines = (try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8)) ?? ""
         return lines.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3, ["pids", "memory", "cpu"].contains(where: { fields[1].split(separator: ",").contains($0) })
+            guard fields.count == 3,
+                ["pids", "memory", "cpu"].contains(where: { fields[1].split(separator: ",").contains($0) })
             else { return nil }
             let root = "/sys/fs/cgroup/\(fields[1])\(fields[2] == "/" ? "" : fields[2])/joblet-\(name)"
             return FileManager.default.fileExists(atPath: root) ? root : nil

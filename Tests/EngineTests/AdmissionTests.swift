@@ -1,10 +1,11 @@
 import Backends
-@testable import Engine
 import Foundation
 import Kernel
 import Storage
 import TestSupport
 import Testing
+
+@testable import Engine
 
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct AdmissionTests {
@@ -83,7 +84,8 @@ struct AdmissionTests {
     @Test func `a second stop gives no second grace period`() async throws {
         let harness = try EngineHarness()
         try await harness.withEngine(configure: { $0.stopGrace = 1_000_000_000 }) { engine in
-            let job = try await engine.run(.script("trap 'echo caught >> caught' TERM; : > ready; while :; do sleep 0.05; done"))
+            let job = try await engine.run(
+                .script("trap 'echo caught >> caught' TERM; : > ready; while :; do sleep 0.05; done"))
             #expect(await soon { Directory.exists(harness.work(of: job.id) + "/ready") })
             let first = Task { try await engine.stop(job.id) }
             #expect(await soon { Directory.exists(harness.work(of: job.id) + "/caught") })

@@ -1,10 +1,11 @@
 import Backends
-@testable import Engine
 import Foundation
 import Kernel
 import Logging
 import Storage
 import TestSupport
+
+@testable import Engine
 
 /// A real engine on real stores in a directory of its own; shims and jobs are real too.
 final class EngineHarness: Sendable {

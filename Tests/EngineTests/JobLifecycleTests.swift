@@ -49,7 +49,9 @@ struct JobLifecycleTests {
     }
 
     /// A job in that state after the events, and which of them changed its record.
-    private static func life(_ status: JobStatus, _ events: [JobLifecycle.Event]) -> (record: JobRecord, changes: [Bool]) {
+    private static func life(_ status: JobStatus, _ events: [JobLifecycle.Event]) -> (
+        record: JobRecord, changes: [Bool]
+    ) {
         var lifecycle = JobLifecycle(record(status))
         let changes = events.map { lifecycle.apply($0) }
         return (lifecycle.record, changes)
@@ -87,7 +89,8 @@ struct JobLifecycleTests {
     }
 
     @Test func `a lost job is FAILED even where a stop was wanted`() {
-        let (record, _) = JobLifecycleTests.life(.running, [.stopRequested, .lost(reason: "supervisor lost", time: 30)])
+        let (record, _) = JobLifecycleTests.life(
+            .running, [.stopRequested, .lost(reason: "supervisor lost", time: 30)])
         #expect(record.status == .failed)
         #expect(record.reason == "supervisor lost")
     }

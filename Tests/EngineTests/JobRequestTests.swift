@@ -1,8 +1,9 @@
-@testable import Engine
 import Foundation
 import Storage
 import TestSupport
 import Testing
+
+@testable import Engine
 
 struct JobRequestTests {
     private static let host = HostResources(processors: 2, memoryBytes: 4 << 30)
@@ -25,7 +26,10 @@ struct JobRequestTests {
         let code: EngineError.Code
         let change: @Sendable (inout JobRequest) -> Void
 
-        init(_ name: String, _ code: EngineError.Code = .invalidArgument, _ change: @escaping @Sendable (inout JobRequest) -> Void) {
+        init(
+            _ name: String, _ code: EngineError.Code = .invalidArgument,
+            _ change: @escaping @Sendable (inout JobRequest) -> Void
+        ) {
             testDescription = name
             self.code = code
             self.change = change

@@ -1,9 +1,10 @@
-@testable import Engine
 import Foundation
 import Kernel
 import Storage
 import TestSupport
 import Testing
+
+@testable import Engine
 
 struct SecretKeyTests {
     @Test(arguments: ["", "x", "päßwörd", String(repeating: "long ", count: 20_000)])

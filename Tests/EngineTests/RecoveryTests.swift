@@ -1,11 +1,12 @@
 import Backends
-@testable import Engine
 import Foundation
 import Kernel
 import Sandbox
 import Storage
 import TestSupport
 import Testing
+
+@testable import Engine
 
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct RecoveryTests {
@@ -120,11 +121,17 @@ struct RecoveryTests {
             }
             #expect(await soon { !harness.shims.contains(shim) })
             #expect(harness.shims.count == 1)
-            #expect(await soon { !Directory.exists(harness.runDirectory.path + "/" + engine.identity.incarnation.prefix(8) + "/shim-1") })
+            #expect(
+                await soon {
+                    !Directory.exists(
+                        harness.runDirectory.path + "/" + engine.identity.incarnation.prefix(8) + "/shim-1")
+                })
         }
     }
 
-    @Test func `a start does not wait for a frozen supervisor for ever, and adopts its jobs when it answers`() async throws {
+    @Test func `a start does not wait for a frozen supervisor for ever, and adopts its jobs when it answers`()
+        async throws
+    {
         let harness = try EngineHarness()
         let first = try await harness.engine()
         let job = try await first.run(RecoveryTests.waiting)

@@ -1,9 +1,10 @@
 import Backends
-@testable import Engine
 import Kernel
 import Storage
 import TestSupport
 import Testing
+
+@testable import Engine
 
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct StoreOutageTests {
@@ -58,7 +59,9 @@ struct StoreOutageTests {
         }
     }
 
-    @Test func `live viewers see everything while the log store is away, and the outbox drains afterwards`() async throws {
+    @Test func `live viewers see everything while the log store is away, and the outbox drains afterwards`()
+        async throws
+    {
         let harness = try EngineHarness()
         let logs = FaultyLogStore()
         try await harness.withEngine(logs: logs) { engine in
@@ -135,7 +138,9 @@ struct StoreOutageTests {
 
     @Test func `a record that its store never takes stops no other`() async throws {
         let harness = try EngineHarness()
-        for poison in [StorageError.unavailable(reason: "poison"), .refused(reason: "poison"), .quota(reason: "poison")] {
+        for poison in [
+            StorageError.unavailable(reason: "poison"), .refused(reason: "poison"), .quota(reason: "poison"),
+        ] {
             let jobs = FaultyJobStore(poison: poison)
             try await harness.withEngine(jobs: jobs) { engine in
                 var request = JobRequest("true")
@@ -158,7 +163,9 @@ struct StoreOutageTests {
         AsyncThrowingStream { continuation in
             let task = Task {
                 do {
-                    try await engine.logs.read(.init(query: LogQuery(job: job), follows: true)) { continuation.yield($0) }
+                    try await engine.logs.read(.init(query: LogQuery(job: job), follows: true)) {
+                        continuation.yield($0)
+                    }
                     continuation.finish()
                 } catch {
                     continuation.finish(throwing: error)

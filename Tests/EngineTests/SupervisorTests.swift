@@ -1,9 +1,10 @@
-@testable import Engine
 import Foundation
 import Kernel
 import Storage
 import TestSupport
 import Testing
+
+@testable import Engine
 
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct SupervisorTests {

@@ -1,12 +1,16 @@
-@testable import Engine
 import Foundation
 import Kernel
 import Storage
 import TestSupport
 import Testing
 
+@testable import Engine
+
 struct UploadTests {
-    @Test(arguments: ["/etc/passwd", "..", "a/..", "../a", "a/../../b", "a\0b", String(repeating: "x", count: 256), String(repeating: "a/", count: 2048)])
+    @Test(arguments: [
+        "/etc/passwd", "..", "a/..", "../a", "a/../../b", "a\0b", String(repeating: "x", count: 256),
+        String(repeating: "a/", count: 2048),
+    ])
     func `a path that is absolute, leaves, or cannot be is refused`(text: String) {
         #expect(throws: EngineError.self) { try WorkPath(text) }
     }
@@ -130,7 +134,8 @@ struct KeptFilesTests {
         return pieces
     }
 
-    private func entry(_ path: String, directory: Bool = false, size: UInt64 = 0, link: String = "") -> KeptFiles.Piece {
+    private func entry(_ path: String, directory: Bool = false, size: UInt64 = 0, link: String = "") -> KeptFiles.Piece
+    {
         .entry(.init(path: path, mode: 0, isDirectory: directory, size: size, linkDestination: link))
     }
 
@@ -147,11 +152,12 @@ struct KeptFilesTests {
         #expect(mkfifo(directory.path + "/work/pipe", 0o600) == 0)
         let files = try KeptFiles(root: directory.path + "/work", path: try WorkPath(""))
         let pieces = try await read(files)
-        #expect(withoutModes(pieces) == [
-            entry("", directory: true), entry("a", size: 5), .content(Array("alpha".utf8)),
-            entry("link", link: "/etc/shadow"), entry("sub", directory: true), entry("sub/b", size: 4),
-            .content(Array("beta".utf8)),
-        ])
+        #expect(
+            withoutModes(pieces) == [
+                entry("", directory: true), entry("a", size: 5), .content(Array("alpha".utf8)),
+                entry("link", link: "/etc/shadow"), entry("sub", directory: true), entry("sub/b", size: 4),
+                .content(Array("beta".utf8)),
+            ])
     }
 
     @Test func `one file, and a file that is not there`() async throws {
@@ -218,7 +224,8 @@ struct KeptFilesTests {
 
     @Test func `a name that is no UTF-8 is an error, not a file that is missing`() async throws {
         let directory = try tree()
-        let name: [CChar] = Array((directory.path + "/work/sub/").utf8CString.dropLast()) + [CChar(bitPattern: 0xff), 0]
+        let name: [CChar] =
+            Array((directory.path + "/work/sub/").utf8CString.dropLast()) + [CChar(bitPattern: 0xff), 0]
         close(open(name, O_CREAT | O_WRONLY, 0o600))
         let files = try KeptFiles(root: directory.path + "/work", path: try WorkPath("sub"))
         await #expect(throws: EngineError.self) { while try await files.next() != nil {} }

@@ -1,10 +1,11 @@
 import Backends
-@testable import Engine
 import Foundation
 import Kernel
 import Storage
 import TestSupport
 import Testing
+
+@testable import Engine
 
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct ViewerTests {
@@ -37,7 +38,8 @@ struct ViewerTests {
         }) { engine in
             let id = JobID.random()
             let (held, hold) = AsyncStream<Void>.makeStream()
-            let request = JobRequest.script("seq 1 1000000 | head -c 6000000; : > written; until [ -e go ]; do sleep 0.01; done; echo end")
+            let request = JobRequest.script(
+                "seq 1 1000000 | head -c 6000000; : > written; until [ -e go ]; do sleep 0.01; done; echo end")
             _ = try await engine.run(request, id: id)
             let viewer = Task { () -> [UInt8] in
                 var bytes: [UInt8] = []
@@ -102,7 +104,10 @@ struct ViewerTests {
     @Test func `a tail is exact for partial lines, both streams, and more lines than there are`() async throws {
         let harness = try EngineHarness()
         try await harness.withEngine { engine in
-            let job = try await engine.run(.script("seq 1 100; echo e1 >&2; echo e2 >&2; printf part; until [ -e go ]; do sleep 0.01; done; printf 'ial\\nlast\\n'"))
+            let job = try await engine.run(
+                .script(
+                    "seq 1 100; echo e1 >&2; echo e2 >&2; printf part; until [ -e go ]; do sleep 0.01; done; printf 'ial\\nlast\\n'"
+                ))
             #expect(await soon { await engine.outboxEnd(of: job.id) == 292 + 6 + 4 })
             func tail(_ lines: Int, _ streams: Set<LogStream>) async throws -> String {
                 var request = LogReader.Request(query: LogQuery(job: job.id, streams: streams), follows: false)

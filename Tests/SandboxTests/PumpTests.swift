@@ -4,6 +4,7 @@ import Outbox
 import Sandbox
 import TestSupport
 import Testing
+
 import class Foundation.Thread
 
 @Suite(.serialized)

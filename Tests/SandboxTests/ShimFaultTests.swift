@@ -53,9 +53,11 @@ struct ShimFaultTests {
         #expect(records.map(\.exitCode) == [5])
     }
 
-    @Test("a shim that dies at any place leaves whole exit records and no process", arguments: [
-        ("shim.beforeClone", 0), ("shim.afterClone", 0), ("shim.beforeExitRecord", 0), ("shim.afterExitRecord", 1),
-    ])
+    @Test(
+        "a shim that dies at any place leaves whole exit records and no process",
+        arguments: [
+            ("shim.beforeClone", 0), ("shim.afterClone", 0), ("shim.beforeExitRecord", 0), ("shim.afterExitRecord", 1),
+        ])
     func killedAt(_ place: String, _ records: Int) throws {
         let shim = try ShimProcess(failPoint: "\(place)=kill")
         let pump = FileDescriptor(owning: try check(joblet_pidfd_open(try shim.nextPump()), "pidfd_open"))

@@ -72,7 +72,8 @@ struct ShimMessageTests {
     @Test("a start carries its plan as the last of its fields, and decoding leaves it there")
     func goldenStart() throws {
         let request = ShimMessageTests.start
-        let fields = "0300000000000000" + ShimMessageTests.jobBytes + "01" + "01000000020000002f63"
+        let fields =
+            "0300000000000000" + ShimMessageTests.jobBytes + "01" + "01000000020000002f63"
             + "01000000" + "0100000070" + "0100000031" + "0100000065"
             + "020000002f6f" + "0100000000000000" + "0200000000000000" + "01" + "01" + "00000100" + "00"
         let frame = ShimRequest.start(request).frame
@@ -134,7 +135,8 @@ struct ShimMessageTests {
     @Test("random and damaged messages are refused or understood, never a crash", arguments: 0..<4)
     func fuzz(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        let known = ShimMessageTests.requests.map(\.0.frame) + ShimMessageTests.events.map(\.0.frame)
+        let known =
+            ShimMessageTests.requests.map(\.0.frame) + ShimMessageTests.events.map(\.0.frame)
             + [ShimRequest.start(ShimMessageTests.start).frame]
         var refused = 0
         for _ in 0..<4000 {

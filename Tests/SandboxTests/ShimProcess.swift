@@ -106,7 +106,9 @@ final class ShimProcess {
             var descriptor = pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0)
             let left = max(0, (deadline - SystemClock.sinceBoot()) / 1_000_000)
             guard poll(&descriptor, 1, Int32(left)) > 0 else { throw SystemCallError("no event", code: ETIMEDOUT) }
-            let part = bytes.withUnsafeMutableBytes { recv(socket.number, $0.baseAddress.map { $0 + done }, count - done, 0) }
+            let part = bytes.withUnsafeMutableBytes {
+                recv(socket.number, $0.baseAddress.map { $0 + done }, count - done, 0)
+            }
             guard part > 0 else { throw SystemCallError("the shim hung up", code: EPIPE) }
             done += part
         }

@@ -114,7 +114,8 @@ extension DaemonTests.ConnectionTests {
         let service = NodeService(information: .with { $0.version = "here" })
         try await withGRPCServer(transport: transport, services: [service]) { server in
             let port = try #require(try await server.listeningAddress?.ipv4).port
-            let script = "import socket,sys; print(socket.create_connection(('127.0.0.1', int(sys.argv[1])), 20).recv(1))"
+            let script =
+                "import socket,sys; print(socket.create_connection(('127.0.0.1', int(sys.argv[1])), 20).recv(1))"
             let silent = try await runProgram("/usr/bin/env", ["python3", "-c", script, "\(port)"])
             #expect(silent.output == "b''\n")
             // A client that is through stays.
@@ -136,7 +137,11 @@ extension DaemonTests.ConnectionTests {
             try await daemon.connect { client async throws in
                 func upload(_ count: Int) async throws -> Joblet_RunJobResponse {
                     try await client.run("true") { request in
-                        request.uploads = [.with { $0.path = "a"; $0.content = Data(count: count) }]
+                        request.uploads = [
+                            .with {
+                                $0.path = "a"; $0.content = Data(count: count)
+                            }
+                        ]
                     }
                 }
                 #expect(try await upload(60_000).jobUuid != "")
@@ -152,7 +157,11 @@ extension DaemonTests.ConnectionTests {
         try await DaemonProcess.run { daemon in
             try await daemon.connect { client in
                 let job = try await client.shell("wc -c < a") { request in
-                    request.uploads = [.with { $0.path = "a"; $0.content = Data(count: 100 << 20) }]
+                    request.uploads = [
+                        .with {
+                            $0.path = "a"; $0.content = Data(count: 100 << 20)
+                        }
+                    ]
                 }
                 #expect(try await client.text(job.jobUuid) == "104857600\n")
             }

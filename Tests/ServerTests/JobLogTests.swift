@@ -3,8 +3,8 @@ import Foundation
 import GRPCCore
 import JobletAPI
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 
 extension DaemonTests {
     @Suite(.daemon()) struct JobLogTests {}
@@ -14,7 +14,11 @@ extension DaemonTests.JobLogTests {
     @Test func `a log is read while the job runs, to its end, and again afterwards`() async throws {
         try await SharedDaemon.current.connect { client in
             let job = try await client.shell("echo one; read x < /work/go; echo $x") { request in
-                request.uploads = [.with { $0.path = "go"; $0.content = Data("two\n".utf8) }]
+                request.uploads = [
+                    .with {
+                        $0.path = "go"; $0.content = Data("two\n".utf8)
+                    }
+                ]
             }.jobUuid
             try await client.waitForOutput("one\n", of: job)
             let live = try await client.text(job)
@@ -139,7 +143,12 @@ extension DaemonTests.JobLogTests {
             let (out, err) = (Data(generator.bytes(3_000_000)), Data(generator.bytes(2_000_001)))
             let job = try await client.shell("cat out & cat err >&2; wait") { request in
                 request.uploads = [
-                    .with { $0.path = "out"; $0.content = out }, .with { $0.path = "err"; $0.content = err },
+                    .with {
+                        $0.path = "out"; $0.content = out
+                    },
+                    .with {
+                        $0.path = "err"; $0.content = err
+                    },
                 ]
             }.jobUuid
             let live = try await client.chunks(job)
@@ -181,7 +190,8 @@ extension DaemonTests.JobLogTests {
 
     @Test func `a child that outlives the job's first process does not outlive the job`() async throws {
         try await SharedDaemon.current.connect { client in
-            let job = try await client.shell("setsid sh -c 'echo child; exec sleep 1000' & sleep 0.1; echo parent").jobUuid
+            let job = try await client.shell("setsid sh -c 'echo child; exec sleep 1000' & sleep 0.1; echo parent")
+                .jobUuid
             let lines = try await client.text(job).split(separator: "\n").sorted()
             #expect(lines == ["child", "parent"])
             #expect(try await client.end(of: job).status == "COMPLETED")

@@ -35,8 +35,13 @@ extension DaemonTests.JobRequestTests {
         BadRequest(.invalidArgument, "invalid request: an argument is too long (1048576 bytes, max 131071)") {
             $0.args = [String(repeating: "x", count: 1 << 20)]
         },
-        BadRequest(.invalidArgument, "invalid request: arguments and environment are too long (2000149 bytes, max 1900000)") {
-            $0.args = Array(repeating: String(repeating: "x", count: 100_000 - 9), count: 20) + [String(repeating: "y", count: 136 - 9)]
+        BadRequest(
+            .invalidArgument, "invalid request: arguments and environment are too long (2000149 bytes, max 1900000)"
+        ) {
+            $0.args =
+                Array(repeating: String(repeating: "x", count: 100_000 - 9), count: 20) + [
+                    String(repeating: "y", count: 136 - 9)
+                ]
         },
         BadRequest(.invalidArgument, "invalid request: an argument contains a null byte") { $0.args = ["a\0b"] },
         BadRequest(.invalidArgument, "invalid request: maxCPU cannot be negative") { $0.maxCpu = -1 },
@@ -103,7 +108,11 @@ extension DaemonTests.JobRequestTests {
             let before = try await client.jobs.listJobs(.init()).jobs.count
             await expectRefusal(request.code, request.message) {
                 try await client.run("true") { message in
-                    message.uploads = [.with { $0.path = "file"; $0.content = Data("x".utf8) }]
+                    message.uploads = [
+                        .with {
+                            $0.path = "file"; $0.content = Data("x".utf8)
+                        }
+                    ]
                     request.configure(&message)
                 }
             }
@@ -142,7 +151,11 @@ extension DaemonTests.JobRequestTests {
                 request.args += strange
                 request.environment = ["VARIABLE": "multi\nline = \"value\""]
                 request.workDir = "sub/folder"
-                request.uploads = [.with { $0.path = "sub/folder"; $0.isDirectory = true }]
+                request.uploads = [
+                    .with {
+                        $0.path = "sub/folder"; $0.isDirectory = true
+                    }
+                ]
             }
             let expected = (strange + ["multi\nline = \"value\"", "/work/sub/folder"]).map { "<\($0)>" }.joined()
             #expect(try await client.text(job.jobUuid) == expected)

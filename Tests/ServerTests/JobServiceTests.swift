@@ -191,10 +191,14 @@ extension DaemonTests.JobServiceTests {
             await refused("runtimes") { try await client.runtimes.installRuntimeFromGithub(.init()) }
             await refused("runtimes") { try await client.runtimes.installRuntimeFromLocal(.init()) }
             await refused("runtimes") {
-                try await client.runtimes.streamingInstallRuntimeFromGithub(.init()) { for try await _ in $0.messages {} }
+                try await client.runtimes.streamingInstallRuntimeFromGithub(.init()) {
+                    for try await _ in $0.messages {}
+                }
             }
             await refused("runtimes") {
-                try await client.runtimes.streamingInstallRuntimeFromLocal(.init()) { for try await _ in $0.messages {} }
+                try await client.runtimes.streamingInstallRuntimeFromLocal(.init()) {
+                    for try await _ in $0.messages {}
+                }
             }
             await refused("system metrics") {
                 try await client.monitoring.streamSystemMetrics(.init()) { for try await _ in $0.messages {} }
@@ -262,8 +266,12 @@ extension DaemonTests {
                     #expect(first.startedAtNs >= first.createdAtNs)
                     #expect(first.endedAtNs >= first.startedAtNs)
                     let format = ISO8601DateFormatter()
-                    #expect(format.date(from: first.startTime)?.timeIntervalSince1970 == Double(first.startedAtNs / 1_000_000_000))
-                    #expect(format.date(from: first.endTime)?.timeIntervalSince1970 == Double(first.endedAtNs / 1_000_000_000))
+                    #expect(
+                        format.date(from: first.startTime)?.timeIntervalSince1970
+                            == Double(first.startedAtNs / 1_000_000_000))
+                    #expect(
+                        format.date(from: first.endTime)?.timeIntervalSince1970
+                            == Double(first.endedAtNs / 1_000_000_000))
                     #expect(jobs[1].maxCpu == 100)
                     #expect(jobs[1].maxMemory == 512)
                     #expect(jobs[2].pid > 0)

@@ -1,13 +1,13 @@
 import Backends
 import DaemonSupport
 import Foundation
-import Glibc
 import GRPCCore
+import Glibc
 import JobletAPI
 import Storage
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 
 extension DaemonTests {
     @Suite struct RestartTests {}

@@ -8,8 +8,8 @@ import JobletAPI
 import JobletSecurity
 import Logging
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 
 @testable import Server
 

@@ -3,8 +3,8 @@ import Foundation
 import Glibc
 import JobletAPI
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 
 extension DaemonTests {
     @Suite struct SecretTests {

@@ -1,12 +1,12 @@
 import DaemonSupport
 import Foundation
-import Glibc
 import GRPCCore
+import Glibc
 import JobletAPI
 import JobletSecurity
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 
 extension DaemonTests {
     @Suite struct ShutdownTests {}
@@ -152,7 +152,8 @@ extension DaemonTests.ShutdownTests {
         try FileManager.default.removeItem(atPath: daemon.certificates.path)
         try daemon.writeConfiguration()
         let made = try await runProgram(
-            Products.path("joblet"), ["certs", "init", "--config", daemon.configurationPath, "--name", "node1.example.com"])
+            Products.path("joblet"),
+            ["certs", "init", "--config", daemon.configurationPath, "--name", "node1.example.com"])
         #expect(made.status == 0, "\(made.output)")
         for name in ["rnx-config.yml", "ca-key.pem", "server-key.pem", "client-key.pem"] {
             let attributes = try FileManager.default.attributesOfItem(atPath: "\(daemon.certificates.path)/\(name)")

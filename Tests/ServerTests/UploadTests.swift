@@ -3,8 +3,8 @@ import Foundation
 import GRPCCore
 import JobletAPI
 import SwiftProtobuf
-import Testing
 import TestSupport
+import Testing
 
 extension DaemonTests {
     @Suite(.daemon(["uploads.maxBytes": "8MB"])) struct UploadTests {}
@@ -53,11 +53,15 @@ extension DaemonClient {
 }
 
 private func file(_ path: String, _ text: String = "x", mode: UInt32 = 0) -> Joblet_FileUpload {
-    .with { $0.path = path; $0.content = Data(text.utf8); $0.mode = mode }
+    .with {
+        $0.path = path; $0.content = Data(text.utf8); $0.mode = mode
+    }
 }
 
 private func folder(_ path: String, mode: UInt32 = 0) -> Joblet_FileUpload {
-    .with { $0.path = path; $0.isDirectory = true; $0.mode = mode }
+    .with {
+        $0.path = path; $0.isDirectory = true; $0.mode = mode
+    }
 }
 
 extension DaemonTests.UploadTests {
@@ -74,7 +78,9 @@ extension DaemonTests.UploadTests {
                     file("plain"), file("empty", ""), file("run.sh", "#!/bin/sh\n", mode: 0o755),
                     file("private", mode: 0o100600), file("setuid", mode: 0o104755),
                     folder("open", mode: 0x8000_0000 | 0o775), folder("default"), folder("closed", mode: 0o40700),
-                    .with { $0.path = "data/blob"; $0.content = bytes }, file("./a//b/./c"), file("ünï cödé"),
+                    .with {
+                        $0.path = "data/blob"; $0.content = bytes
+                    }, file("./a//b/./c"), file("ünï cödé"),
                     folder("data", mode: 0o750), folder("closed/in", mode: 0o711),
                 ], client
             ).jobUuid
@@ -88,7 +94,14 @@ extension DaemonTests.UploadTests {
             let names = try await client.status(job).uploads
             #expect(names.contains("a/b/c"))
             #expect(names.contains("empty"))
-            let copy = try await way.run("cat blob", [.with { $0.path = "blob"; $0.content = bytes }], client).jobUuid
+            let copy = try await way.run(
+                "cat blob",
+                [
+                    .with {
+                        $0.path = "blob"; $0.content = bytes
+                    }
+                ], client
+            ).jobUuid
             #expect(try await client.log(copy) == bytes)
             _ = try await client.end(of: copy)
             #expect(await holds { DaemonTests.UploadTests.staged(daemon) == [] })
@@ -106,7 +119,8 @@ extension DaemonTests.UploadTests {
             for (path, shown, reason) in [
                 ("/etc/passwd", "/etc/passwd", "it is absolute"),
                 ("../../etc/passwd", "../../etc/passwd", "it leaves the work directory"),
-                ("a/../../b", "a/../../b", "it leaves the work directory"), ("..", "..", "it leaves the work directory"),
+                ("a/../../b", "a/../../b", "it leaves the work directory"),
+                ("..", "..", "it leaves the work directory"),
                 ("a\0b", "a\0b", "it contains a null byte"), ("", "", "it names the work directory itself"),
                 ("./.", "", "it names the work directory itself"),
                 (long, String(long.prefix(128)), "a name in it is too long"),
@@ -139,7 +153,12 @@ extension DaemonTests.UploadTests {
         try await daemon.connect { client in
             let half = Data(repeating: 1, count: 4 << 20)
             var files: [Joblet_FileUpload] = [
-                .with { $0.path = "a"; $0.content = half }, .with { $0.path = "b"; $0.content = half },
+                .with {
+                    $0.path = "a"; $0.content = half
+                },
+                .with {
+                    $0.path = "b"; $0.content = half
+                },
             ]
             let job = try await way.run("cat a b | wc -c", files, client).jobUuid
             #expect(try await client.text(job) == "8388608\n")
@@ -164,8 +183,16 @@ extension DaemonTests.UploadTests {
                 ([request, request], "the request was sent twice"),
                 ([request, content], "upload content without a file"),
                 ([request, header, .init()], "an empty part of an upload"),
-                ([.with { $0.request = .with { $0.command = "true"; $0.uploads = [file("a")] } }],
-                    "uploads belong into the stream, not into the request"),
+                (
+                    [
+                        .with {
+                            $0.request = .with {
+                                $0.command = "true"; $0.uploads = [file("a")]
+                            }
+                        }
+                    ],
+                    "uploads belong into the stream, not into the request"
+                ),
                 ([.with { $0.request = .init() }], "invalid request: command is required"),
             ] as [([Joblet_Ext_RunJobPart], String)] {
                 await expectRefusal(.invalidArgument, message) { try await client.send(parts) }
@@ -208,7 +235,9 @@ extension DaemonTests.CopyTests {
     }
 
     private func copy(_ job: String, _ path: String, _ client: DaemonClient) async throws -> [Entry] {
-        let request = Joblet_Ext_CopyFromJobRequest.with { $0.uuid = job; $0.path = path }
+        let request = Joblet_Ext_CopyFromJobRequest.with {
+            $0.uuid = job; $0.path = path
+        }
         return try await client.transfer.copyFromJob(request) { response in
             var entries: [Entry] = []
             for try await chunk in response.messages {
@@ -250,9 +279,10 @@ extension DaemonTests.CopyTests {
             for path in ["tree", "/work/tree", "./tree/", "/work//tree/."] {
                 #expect(try await copy(job, path, client) == tree, "\(path)")
             }
-            #expect(try await copy(String(job.prefix(8)), "tree/one", client) == [
-                Entry(path: "", mode: 0o600, content: "one\n")
-            ])
+            #expect(
+                try await copy(String(job.prefix(8)), "tree/one", client) == [
+                    Entry(path: "", mode: 0o600, content: "one\n")
+                ])
             let big = try await copy(job, "/work/big", client)
             #expect(big == [Entry(path: "", mode: 0o644, content: String(repeating: "y", count: 1_000_000))])
             let all = try await copy(job, "/work", client)

@@ -15,7 +15,8 @@ private enum WireClient {
 
     /// Builds the program where it is not there already, and returns its path.
     static func build() async throws -> String {
-        let folder = URL(filePath: Products.path("joblet")).deletingLastPathComponent().appending(path: "wire-client").path
+        let folder = URL(filePath: Products.path("joblet")).deletingLastPathComponent().appending(path: "wire-client")
+            .path
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../WireClient/build.sh").path
         let result = try await runProgram("/usr/bin/env", ["bash", script, folder])
         try #require(result.status == 0, "\(result.output)")

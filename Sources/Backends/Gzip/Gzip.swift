@@ -27,7 +27,7 @@ package struct Gzip: ~Copyable {
 
     /// A codec; its buffers come with the first use.
     package init() {
-        guard let context = joblet_gzip_create() else { fatalError("out of memory") }
+        guard let context = joblet_gzip_create() else { preconditionFailure("out of memory") }
         self.context = context
     }
 
@@ -58,7 +58,7 @@ package struct Gzip: ~Copyable {
         let length = joblet_gzip_inflate(context, source, member.count, address, target.count)
         switch length {
         case Int64(JOBLET_GZIP_NO_ROOM): throw .tooLong
-        case Int64(JOBLET_GZIP_NO_MEMORY): fatalError("out of memory")
+        case Int64(JOBLET_GZIP_NO_MEMORY): preconditionFailure("out of memory")
         case ..<0: throw .damaged
         default: return Int(length)
         }

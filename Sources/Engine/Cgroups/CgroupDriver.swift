@@ -104,7 +104,9 @@ struct CgroupHost {
 
     /// The controllers that a group of the unified hierarchy offers.
     static func controllers(of group: String) -> Set<String> {
-        Set(((try? readText("\(group)/cgroup.controllers")) ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
+        Set(
+            ((try? readText("\(group)/cgroup.controllers")) ?? "").split(whereSeparator: \.isWhitespace).map(
+                String.init))
     }
 }
 

@@ -143,7 +143,8 @@ extension JobSpecification {
             guard configuration.allowsHostNetwork else {
                 throw EngineError(.failedPrecondition, "network host is not allowed on this node")
             }
-        default: throw EngineError(.unimplemented, "network '\(network.prefix(64))' is not available: none and host are")
+        default:
+            throw EngineError(.unimplemented, "network '\(network.prefix(64))' is not available: none and host are")
         }
     }
 

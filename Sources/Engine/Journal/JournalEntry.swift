@@ -54,7 +54,8 @@ public enum JournalEntry: Sendable, Hashable, Codable {
                 Int(count) <= bytes.count - offset - 8
             else { break }
             let body = bytes[offset + 8..<offset + 8 + Int(count)]
-            guard sum == Checksum.crc32c(body), let entry = try? JSONDecoder().decode(JournalEntry.self, from: Data(body))
+            guard sum == Checksum.crc32c(body),
+                let entry = try? JSONDecoder().decode(JournalEntry.self, from: Data(body))
             else { break }
             entries.append(entry)
             offset += 8 + Int(count)

@@ -92,7 +92,9 @@ actor StateJournal {
         }
         if durability == .power {
             do {
-                try await withCheckedThrowingContinuation { waitingForSync.append($0); startSync() }
+                try await withCheckedThrowingContinuation {
+                    waitingForSync.append($0); startSync()
+                }
             } catch {
                 // Nobody ships it, so it must not hold its file.
                 unshipped[place, default: 0] -= 1

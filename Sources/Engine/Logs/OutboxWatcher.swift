@@ -34,11 +34,13 @@ final class OutboxWatcher: Sendable {
         }
         let reference = Unmanaged.passRetained(self)
         var thread = pthread_t()
-        let status = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            Unmanaged<OutboxWatcher>.fromOpaque(argument).takeRetainedValue().run()
-            return nil
-        }, reference.toOpaque())
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<OutboxWatcher>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, reference.toOpaque())
         guard status == 0 else {
             reference.release()
             throw EngineError(.internal, "cannot start the outbox watcher")

@@ -32,11 +32,13 @@ final class ShimConnection: Sendable {
         (events, continuation) = AsyncStream.makeStream()
         let reference = Unmanaged.passRetained(self)
         var thread = pthread_t()
-        let status = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            Unmanaged<ShimConnection>.fromOpaque(argument).takeRetainedValue().serve()
-            return nil
-        }, reference.toOpaque())
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<ShimConnection>.fromOpaque(argument).takeRetainedValue().serve()
+                return nil
+            }, reference.toOpaque())
         guard status == 0 else {
             reference.release()
             throw SystemCallError("start a thread", code: status)
@@ -76,7 +78,8 @@ final class ShimConnection: Sendable {
     private func flush(_ state: inout Outgoing) -> Bool {
         while !state.frames.isEmpty {
             let count = state.frames[0].withUnsafeBytes {
-                Glibc.send(socket.number, $0.baseAddress.map { $0 + state.sent }, $0.count - state.sent, Int32(MSG_NOSIGNAL))
+                Glibc.send(
+                    socket.number, $0.baseAddress.map { $0 + state.sent }, $0.count - state.sent, Int32(MSG_NOSIGNAL))
             }
             if count < 0, errno == EINTR { continue }
             if count < 0 { return errno == EAGAIN }

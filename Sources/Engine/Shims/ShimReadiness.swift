@@ -26,11 +26,13 @@ enum ShimReadiness {
         await withCheckedContinuation { continuation in
             var thread = pthread_t()
             let work = Unmanaged.passRetained(Work { continuation.resume(returning: Result(catching: body)) })
-            let status = pthread_create(&thread, nil, { argument in
-                guard let argument else { return nil }
-                Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
-                return nil
-            }, work.toOpaque())
+            let status = pthread_create(
+                &thread, nil,
+                { argument in
+                    guard let argument else { return nil }
+                    Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
+                    return nil
+                }, work.toOpaque())
             if status == 0 {
                 pthread_detach(thread)
             } else {

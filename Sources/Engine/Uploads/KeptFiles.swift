@@ -55,7 +55,9 @@ public actor KeptFiles {
             if left > 0, let file {
                 let bytes = try file.read(at: Int(offset), count: Int(min(left, UInt64(KeptFiles.chunk))))
                 // A file that shrinks while it is copied would leave a hole: that is an error, not an end.
-                guard !bytes.isEmpty else { throw SystemCallError("a file became shorter while it was copied", code: EIO) }
+                guard !bytes.isEmpty else {
+                    throw SystemCallError("a file became shorter while it was copied", code: EIO)
+                }
                 offset += UInt64(bytes.count)
                 left -= UInt64(bytes.count)
                 return .content(bytes)
@@ -96,7 +98,8 @@ public actor KeptFiles {
         let path = FileDescriptor(
             owning: try check(
                 joblet_openat2(
-                    root.number, relative, UInt64(JOBLET_O_PATH | O_NOFOLLOW | O_CLOEXEC), 0, resolve), "open \(relative)"))
+                    root.number, relative, UInt64(JOBLET_O_PATH | O_NOFOLLOW | O_CLOEXEC), 0, resolve),
+                "open \(relative)"))
         var status = stat()
         try retrying("stat \(relative)") { fstat(path.number, &status) }
         let mode = UInt32(status.st_mode & 0o777)
@@ -104,9 +107,10 @@ public actor KeptFiles {
         case S_IFDIR:
             let names = try Directory.names(in: "/proc/self/fd/\(path.number)")
             for name in names.sorted(by: >) {
-                pending.append((
-                    relative == "." ? name : "\(relative)/\(name)", shown.isEmpty ? name : "\(shown)/\(name)"
-                ))
+                pending.append(
+                    (
+                        relative == "." ? name : "\(relative)/\(name)", shown.isEmpty ? name : "\(shown)/\(name)"
+                    ))
             }
             return Entry(path: shown, mode: mode, isDirectory: true, size: 0, linkDestination: "")
         case S_IFREG:
