@@ -373,7 +373,7 @@ extension Joblet_JobService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > All jobs, newest first.
+        /// > All jobs, in the order in which they were accepted.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Joblet_EmptyRequest` messages.
@@ -622,7 +622,7 @@ extension Joblet_JobService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > All jobs, newest first.
+        /// > All jobs, in the order in which they were accepted.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_EmptyRequest` message.
@@ -870,7 +870,7 @@ extension Joblet_JobService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > All jobs, newest first.
+        /// > All jobs, in the order in which they were accepted.
         ///
         /// - Parameters:
         ///   - request: A `Joblet_EmptyRequest` message.
@@ -1635,7 +1635,7 @@ extension Joblet_JobService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > All jobs, newest first.
+        /// > All jobs, in the order in which they were accepted.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_EmptyRequest` message.
@@ -2032,7 +2032,7 @@ extension Joblet_JobService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > All jobs, newest first.
+        /// > All jobs, in the order in which they were accepted.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_EmptyRequest` message.
@@ -2441,7 +2441,7 @@ extension Joblet_JobService.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > All jobs, newest first.
+    /// > All jobs, in the order in which they were accepted.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Joblet_EmptyRequest` message.
@@ -2847,7 +2847,7 @@ extension Joblet_JobService.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > All jobs, newest first.
+    /// > All jobs, in the order in which they were accepted.
     ///
     /// - Parameters:
     ///   - message: request message to send.
