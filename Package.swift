@@ -161,6 +161,8 @@ if !coreOnly {
                 "JobletAPI", "JobletSecurity", argumentParser, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Yams", package: "Yams"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Sources/rnx",
             swiftSettings: strict),
@@ -203,7 +205,13 @@ if !coreOnly {
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "RnxTests", dependencies: ["rnx", "joblet", "TestSupport"], swiftSettings: strict),
+            name: "RnxTests",
+            dependencies: [
+                "rnx", "joblet", "JobletAPI", "JobletSecurity", "TestSupport", argumentParser, grpcCore, grpcTransport,
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
     ]
     dependencies += [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -28,9 +28,8 @@ func write(_ text: String, to path: String, mode: mode_t = 0o644) throws {
 }
 
 func mode(_ path: String) throws -> mode_t {
-    var status = stat()
-    try #require(lstat(path, &status) == 0)
-    return status.st_mode & 0o7777
+    let attributes = try FileManager.default.attributesOfItem(atPath: path)
+    return mode_t(try #require(attributes[.posixPermissions] as? NSNumber).uint32Value)
 }
 
 /// The command that a command line stands for.
