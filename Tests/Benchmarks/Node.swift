@@ -48,8 +48,9 @@ struct Node: Sendable {
         let identity = try CertificateDirectory(path: directory + "/certs").clientIdentity(.admin)
         let tls = try ClientTLS(identity, host: "127.0.0.1")
         var configuration = Transport.Config.defaults
-        configuration.http2.targetWindowSize = 4 << 20
-        configuration.http2.maxFrameSize = 1 << 18
+        // As rnx has them.
+        configuration.http2.targetWindowSize = 1 << 20
+        configuration.http2.maxFrameSize = 1 << 16
         tls.configure(&configuration)
         let transport = try Transport(
             target: .ipv4(address: "127.0.0.1", port: port), transportSecurity: tls.transportSecurity,
