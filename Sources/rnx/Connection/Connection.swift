@@ -92,9 +92,10 @@ struct Connection: Sendable {
         _ address: ServerAddress, _ tls: ClientTLS, _ progress: ConnectionProgress
     ) throws -> Transport {
         var configuration = Transport.Config.defaults
-        // Logs arrive faster than the small default window lets them.
-        configuration.http2.targetWindowSize = 4 << 20
-        configuration.http2.maxFrameSize = 1 << 18
+        // Logs arrive faster than the small default window lets them. More than this makes them slower again: the
+        // decoder of frames copies what it has of a window anew at each read, for as long as more is on its way.
+        configuration.http2.targetWindowSize = 1 << 20
+        configuration.http2.maxFrameSize = 1 << 16
         progress.watch(&configuration.channelDebuggingCallbacks)
         tls.configure(&configuration)
         let target: any ResolvableTarget =
