@@ -11,6 +11,7 @@ actor OutboxCursor {
     private let root: String
     private let job: OutboxJob
     private var reader: OutboxReader?
+    private var target: LogCursor?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -47,6 +48,7 @@ actor OutboxCursor {
     func seek(to cursor: LogCursor) throws(StorageError) -> Bool {
         guard let reader else { return false }
         do throws(OutboxReader.Failure) {
+            target = cursor
             try reader.seek(to: cursor.position, gaps: cursor.gaps)
             return true
         } catch {
@@ -68,6 +70,11 @@ actor OutboxCursor {
     func read(maxBytes: Int) throws(StorageError) -> Step {
         guard let reader else { return .absent }
         do throws(OutboxReader.Failure) {
+            if let target, reader.position < target.position {
+                // Asked for from a place that was not written when it was sought.
+                try reader.seek(to: target.position, gaps: target.gaps)
+                if reader.position < target.position { return reader.isAtEnd ? .ended : .waiting }
+            }
             let start = reader.position
             let batch = try reader.read(maxBytes: maxBytes)
             if batch.pieces.isEmpty { return reader.isAtEnd ? .ended : .waiting }

@@ -67,7 +67,8 @@ public final class OutboxReader {
 
     /// Skips to `position`, behind the first `gaps` gap notes there.
     ///
-    /// Throws `released` where the outbox begins behind it. Ends early where it is not written yet.
+    /// Throws `released` where the outbox begins behind it. Ends early where it is not written yet; a later call goes
+    /// on from there.
     public func seek(to target: UInt64, gaps: Int) throws(Failure) {
         guard target >= position else { throw .released }
         var left = gaps
@@ -87,7 +88,9 @@ public final class OutboxReader {
                     left -= 1
                 }
                 step()
-            case .end: return
+            case .end:
+                isAtEnd = true
+                return
             }
         }
     }

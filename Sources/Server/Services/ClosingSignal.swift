@@ -21,8 +21,10 @@ final class ClosingSignal: Sendable {
         for waiter in waiters { waiter.finish() }
     }
 
-    /// Runs `body`; throws `unavailable` in its place when the server stops.
-    func ending(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    /// Runs `body`; throws `unavailable` in its place when the server stops, `cancelled` when the client has gone.
+    ///
+    /// gRPC tells of a client that has gone, but lets the task that serves it go on.
+    func ending(_ context: ServerContext, _ body: @escaping @Sendable () async throws -> Void) async throws {
         let (stream, continuation) = AsyncStream<Void>.makeStream()
         let number = state.withLock { state in
             state.next += 1
@@ -30,7 +32,7 @@ final class ClosingSignal: Sendable {
             return state.next
         }
         defer { state.withLock { $0.waiters[number] = nil } }
-        try await withThrowingTaskGroup(of: Bool.self) { group in
+        let isDone = try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
                 try await body()
                 return true
@@ -39,10 +41,17 @@ final class ClosingSignal: Sendable {
                 for await _ in stream {}
                 return false
             }
-            defer { group.cancelAll() }
-            guard try await group.next() == true else {
-                throw RPCError(code: .unavailable, message: "the server is shutting down")
+            group.addTask {
+                try await context.cancellation.cancelled
+                return false
             }
+            defer { group.cancelAll() }
+            return try await group.next() ?? false
         }
+        guard !isDone else { return }
+        // A server that stops cancels its calls too.
+        throw state.withLock { $0.isClosing }
+            ? RPCError(code: .unavailable, message: "the server is shutting down")
+            : RPCError(code: .cancelled, message: "the client has gone")
     }
 }

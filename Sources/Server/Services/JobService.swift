@@ -112,7 +112,7 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
             let id = try await resolve(request.uuid)
             _ = try await engine.record(of: id)
             let query = try LogRequest(request, job: id)
-            try await closing.ending { try await query.send(from: engine, to: response) }
+            try await closing.ending(context) { try await query.send(from: engine, to: response) }
         }
     }
 

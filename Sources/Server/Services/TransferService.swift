@@ -7,6 +7,7 @@ import Storage
 /// `joblet.ext.TransferService`: files of any size to and from jobs, in pieces.
 struct TransferService: Joblet_Ext_TransferService.SimpleServiceProtocol {
     let engine: JobEngine
+    let closing: ClosingSignal
 
     func runJobWithUploads(
         request: RPCAsyncSequence<Joblet_Ext_RunJobPart, any Error>, context: ServerContext
@@ -56,7 +57,9 @@ struct TransferService: Joblet_Ext_TransferService.SimpleServiceProtocol {
             guard !request.uuid.isEmpty else { throw EngineError(.invalidArgument, "uuid is required") }
             let id = try await engine.resolve(request.uuid)
             let files = try await engine.keptFiles(of: id, path: request.path)
-            while let piece = try await files.next() { try await response.write(Joblet_Ext_CopyChunk(piece)) }
+            try await closing.ending(context) {
+                while let piece = try await files.next() { try await response.write(Joblet_Ext_CopyChunk(piece)) }
+            }
         }
     }
 }

@@ -54,7 +54,7 @@ struct GRPCService: Service {
     func services(_ closing: ClosingSignal) -> [any RegistrableRPCService] {
         [
             JobService(engine: engine, closing: closing),
-            TransferService(engine: engine),
+            TransferService(engine: engine, closing: closing),
             NodeService(information: nodeInformation),
             NetworkService(), VolumeService(), RuntimeService(),
             MonitoringService(nodeID: engine.identity.id),
