@@ -220,13 +220,15 @@ extension JobEngine {
         }
         if let id = prefix.complete { return id }
         var found = Set(hot.keys.filter { prefix.matches($0) })
+        // The store may read a state with a job whose deletion ends meanwhile.
+        let deletedBefore = deleted
         do throws(StorageError) {
             // More than are named, for those that are deleted.
             found.formUnion(try await jobStore.ids(prefix: prefix, limit: 10 + deleted.count))
         } catch {
             throw EngineError(.unavailable, "job records cannot be read: \(error)")
         }
-        found.subtract(deleted)
+        found.subtract(deletedBefore.union(deleted))
         guard let first = found.first else { throw EngineError(.notFound, "job not found: \(prefix)") }
         guard found.count == 1 else {
             let names = found.sorted().prefix(10).map(\.description).joined(separator: ", ")
@@ -239,8 +241,9 @@ extension JobEngine {
     public func list(
         _ query: JobQuery, after cursor: JobCursor?, limit: Int
     ) async throws(EngineError) -> JobPage {
-        // A job may be stored and leave memory while the store reads a state without it.
+        // A job may be stored or deleted and leave memory while the store reads an older state.
         let before = hot.mapValues { $0.job.record }
+        let deletedBefore = deleted
         let stored: JobPage
         do throws(StorageError) {
             // Stored versions may be old: what memory knows better is filtered here.
@@ -258,7 +261,7 @@ extension JobEngine {
             guard cursor.map({ $0 < place }) ?? true, last.map({ place <= $0 }) ?? true else { continue }
             records[record.id] = record
         }
-        for id in deleted { records[id] = nil }
+        for id in deletedBefore.union(deleted) { records[id] = nil }
         let sorted = records.values.filter { query.admits($0) }.sorted { JobCursor($0) < JobCursor($1) }
         return JobPage(records: sorted, next: last)
     }
