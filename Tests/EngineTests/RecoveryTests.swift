@@ -104,6 +104,7 @@ struct RecoveryTests {
             let end = try await engine.end(of: record.id)
             #expect(end.status == .completed, "\(end.reason)")
             #expect(try await engine.text(of: record.id) == "staged\n")
+            #expect(await soon { await engine.isIdle })
         }
         #expect(harness.outboxes.isEmpty)
     }

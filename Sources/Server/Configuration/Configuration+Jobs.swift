@@ -45,7 +45,6 @@ extension Configuration {
             "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
             "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
             "/etc/ca-certificates", "/etc/ca-certificates.conf", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-            "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/pki/tls/openssl.cnf",
             "/etc/localtime", "/etc/timezone", "/etc/os-release", "/etc/debian_version",
             "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/host.conf", "/etc/gai.conf",
             "/etc/protocols", "/etc/services", "/etc/mime.types", "/etc/fonts", "/etc/perl", "/etc/python3",
