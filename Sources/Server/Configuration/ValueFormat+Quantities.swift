@@ -19,7 +19,8 @@ extension ValueFormat where Value == Int {
     static func size(_ range: ClosedRange<Int>, orZero mayBeZero: Bool = false) -> Self {
         Self(
             allowed: "a size in bytes or with KB, MB, GB, TB (the same as KiB, MiB, GiB, TiB: powers of 1024), from "
-                + "\(ByteSize.show(range.lowerBound)) to \(ByteSize.show(range.upperBound))" + (mayBeZero ? ", or 0" : ""),
+                + "\(ByteSize.show(range.lowerBound)) to \(ByteSize.show(range.upperBound))"
+                + (mayBeZero ? ", or 0" : ""),
             parse: { scalar in
                 guard let value = ByteSize.parse(scalar.text), range.contains(value) || mayBeZero && value == 0
                 else { return nil }
