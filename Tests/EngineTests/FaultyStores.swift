@@ -28,9 +28,9 @@ actor Fault {
         held = []
     }
 
-    /// Waits until a call is being held.
-    func untilHeld() async {
-        if held.isEmpty { await withCheckedContinuation { observers.append($0) } }
+    /// Waits until so many calls are being held.
+    func untilHeld(_ count: Int = 1) async {
+        while held.count < count { await withCheckedContinuation { observers.append($0) } }
     }
 
     /// Where a call passes.
