@@ -1,6 +1,6 @@
 import DaemonSupport
 import Foundation
-import JobletSecurity
+import TestSupport
 import Testing
 
 extension DaemonTests {
@@ -221,7 +221,7 @@ extension DaemonTests.ExampleTests {
               keepAliveTime: "30s" # Connection keep-alive
             """)
         let printed = try await terminal.type("joblet config check --config joblet-config.yml")
-        for line in ["joblet.defaultCpuLimit: 100", "joblet.jobTimeout: 1h", "grpc.maxRecvMsgSize: 512KB"] {
+        for line in ["joblet.defaultCpuLimit: 100", "joblet.jobTimeout: 1h", "grpc.maxRecvMsgSize: 512KiB"] {
             #expect(printed.output.split(separator: "\n").contains(Substring(line)), "\(line): \(printed)")
         }
         let warnings = printed.errors.split(separator: "\n")
