@@ -28,10 +28,13 @@ actor Fault {
         held = []
     }
 
-    /// Waits until so many calls are being held.
-    func untilHeld(_ count: Int = 1) async {
-        while held.count < count { await withCheckedContinuation { observers.append($0) } }
+    /// Waits until a call is being held.
+    func untilHeld() async {
+        if held.isEmpty { await withCheckedContinuation { observers.append($0) } }
     }
+
+    /// How many calls are being held.
+    var heldCount: Int { held.count }
 
     /// Where a call passes.
     func pass() async throws(StorageError) {
