@@ -47,6 +47,8 @@ public actor JobEngine {
         var supervisor: String?
         /// Whether the job is on its way to a shim.
         var isLaunching = false
+        /// Whether a shim that is gone left a record of the job's exit.
+        var hasExitRecord = false
         /// Brings the log to its store.
         var shipping: Task<Void, Never>?
         /// Writes the end of a log that has no pump any more.

@@ -193,3 +193,18 @@ func isAlive(_ pid: pid_t) -> Bool {
     guard let text = try? readText("/proc/\(pid)/stat") else { return false }
     return text.split(separator: ") ").last?.first != "Z"
 }
+
+extension JobEngine {
+    /// Submits a job and waits until its process runs, or could not be started.
+    func run(
+        _ request: JobRequest, id: JobID = .random(), uploads: UploadStaging? = nil
+    ) async throws(EngineError) -> JobRecord {
+        let record = try await submit(request, id: id, uploads: uploads)
+        guard let job = hot[record.id]?.job else { return try await self.record(of: record.id) }
+        let last = await job.wait { $0.status != .initializing }
+        guard last.status != .initializing else {
+            throw EngineError(.unavailable, "the start of job \(id) could not be awaited")
+        }
+        return last
+    }
+}

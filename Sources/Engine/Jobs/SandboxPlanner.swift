@@ -13,6 +13,8 @@ struct SandboxPlanner: Sendable {
     let hostFiles: (binds: [SandboxPlan.Bind], links: [SandboxPlan.Link])
     /// The host paths whose file systems can show their files with a job's ids.
     let idmappable: Set<String>
+    /// Read once: they follow from the daemon's own limits and rights.
+    let resourceLimits = ResourceLimits.defaults()
 
     /// Where a job's kept work lies.
     func workDirectory(of job: JobID) -> String { "\(configuration.dataDirectory)/work/\(job)" }
@@ -40,7 +42,7 @@ struct SandboxPlanner: Sendable {
         plan.isolatesNetwork = specification.network != "host"
         plan.capabilities = Capabilities.default(hasOwnNetwork: plan.isolatesNetwork).rawValue
         plan.seccomp = seccomp
-        plan.resourceLimits = ResourceLimits.defaults()
+        plan.resourceLimits = resourceLimits
         plan.usesInit = specification.usesInit
         return plan
     }

@@ -33,9 +33,6 @@ public actor UploadStaging {
         self.limit = limit
     }
 
-    /// Whether nothing was uploaded.
-    public var isEmpty: Bool { seen.isEmpty }
-
     /// Begins a file; its bytes follow with `write`.
     ///
     /// `mode` may be Go's or POSIX's: only the permission bits count; 0 stands for 0644. `size` is how many bytes

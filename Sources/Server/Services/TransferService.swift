@@ -44,7 +44,7 @@ struct TransferService: Joblet_Ext_TransferService.SimpleServiceProtocol {
             }
             guard let job else { throw EngineError(.invalidArgument, "no request was sent") }
             try await uploads.endFile()
-            return try await engine.run(job, id: id, uploads: uploads).startMessage
+            return try await engine.submit(job, id: id, uploads: uploads).startMessage
         } catch {
             await uploads.discard()
             throw error

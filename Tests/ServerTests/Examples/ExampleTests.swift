@@ -27,7 +27,7 @@ extension DaemonTests.ExampleTests {
                 Job started:
                 ID: <id>
                 Command: python3 script.py
-                Status: RUNNING
+                Status: INITIALIZING
                 StartTime: <time>
                 MaxCPU: 50
                 MaxMemory: 512
@@ -95,6 +95,10 @@ extension DaemonTests.ExampleTests {
             _ = try await terminal.type("rnx job run --wait echo hello")
             let running = try await terminal.start("sleep 1000")
             _ = try await terminal.type("rnx job run --wait invalid-command")
+            #expect(
+                try await holds {
+                    try await terminal.type("rnx job list --status running").output.contains(running)
+                })
             let lines = """
                 <id> COMPLETED StartTime: <time> Command: echo hello
                 <id> RUNNING StartTime: <time> Command: sleep 1000
