@@ -13,7 +13,9 @@ extension JobEngine {
     }
 
     /// Where a job's uploads lie until it has ended; there only where it has any.
-    private nonisolated func stagingDirectory(of job: JobID) -> String { "\(configuration.dataDirectory)/staging/\(job)" }
+    private nonisolated func stagingDirectory(of job: JobID) -> String {
+        "\(configuration.dataDirectory)/staging/\(job)"
+    }
 
     /// Accepts a job and starts it as soon as possible; returns its record as it was kept.
     ///
