@@ -82,6 +82,8 @@ extension JobEngine {
         let staging = stagingDirectory(of: record.id)
         do throws(EngineError) {
             guard let fleet, let lease = record.lease else { throw EngineError(.internal, "no lease") }
+            let uploads = Directory.exists(staging) ? staging : nil
+            let work = try await workDirectories.make(for: record, staging: uploads)
             for _ in 0..<JobEngine.launchAttempts {
                 let shim = try await fleet.newest()
                 let request = StartRequest(
@@ -92,8 +94,7 @@ extension JobEngine {
                         jobBytes: configuration.maxJobOutboxBytes,
                         dropsAtLimit: record.specification.outputPolicy == .drop),
                     plan: try planner.plan(
-                        for: record, rootMount: "\(shim.directory)/root",
-                        staging: Directory.exists(staging) ? staging : nil))
+                        for: record, rootMount: "\(shim.directory)/root", work: work, staging: uploads))
                 await job.attach(shim)
                 // A shim that is gone took nothing: another one may start the job.
                 guard shim.connection.send(.start(request)) else { continue }

@@ -19,6 +19,7 @@ public actor JobEngine {
     nonisolated let journal: StateJournal
     nonisolated let watcher: OutboxWatcher
     nonisolated let planner: SandboxPlanner
+    nonisolated let workDirectories: WorkDirectories
     nonisolated let cgroups: any CgroupDriver
     private let directory: DataDirectory
     nonisolated let runDirectory: String
@@ -81,6 +82,7 @@ public actor JobEngine {
         }
         watcher = try OutboxWatcher(root: configuration.outboxDirectory)
         ranges = IDRanges(first: configuration.firstID, count: configuration.idRanges)
+        workDirectories = WorkDirectories(configuration)
         planner = try JobEngine.planner(configuration, key: key, runDirectory: runDirectory, logger: logger)
     }
 
@@ -230,6 +232,7 @@ public actor JobEngine {
                 "reason": "\(record.reason)",
             ])
         await UploadStaging(directory: "\(configuration.dataDirectory)/staging", job: record.id, limit: 0).discard()
+        if !keepsFiles(record) { await removeWorkDirectory(of: record.id) }
         forgetIfCold(record.id)
         watcher.notify(record.id)
     }
@@ -260,12 +263,26 @@ public actor JobEngine {
         for task in tasks { task.cancel() }
         do {
             try await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
-            try Directory.removeTree(planner.workDirectory(of: id))
+            try await workDirectories.remove(id)
             try Directory.removeTree("\(configuration.dataDirectory)/staging/\(id)")
             return true
         } catch {
             logger.error("files of a deleted job remain", metadata: ["jobId": "\(id)", "error": "\(error)"])
             return false
+        }
+    }
+
+    /// Whether what the job leaves in its work directory stays until the job is deleted.
+    nonisolated func keepsFiles(_ record: JobRecord) -> Bool {
+        record.specification.keepsWork || configuration.workOnDisk
+    }
+
+    private func removeWorkDirectory(of id: JobID) async {
+        do {
+            try await workDirectories.remove(id)
+        } catch {
+            // The job's deletion tries again.
+            logger.warning("a work directory remains", metadata: ["jobId": "\(id)", "error": "\(error)"])
         }
     }
 

@@ -29,6 +29,8 @@ final class EngineHarness: Sendable {
         configuration.outboxDirectory = directory.path + "/outbox"
         configuration.shimProgram = Products.path("joblet-shim")
         configuration.maxConcurrentJobs = 0
+        // A plain directory, in which a test and its jobs meet.
+        configuration.workDiskBytes = 0
         if Host.hasUnifiedCgroups {
             configuration.cgroupBase = "/sys/fs/cgroup/" + (directory.path as NSString).lastPathComponent
         }

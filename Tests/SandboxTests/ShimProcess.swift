@@ -190,7 +190,7 @@ final class ShimProcess {
 extension SandboxPlan {
     private static let testBinds = ["/usr", "/etc"]
     /// Whether the file systems of `testBinds` can show their files as owned by the job's root.
-    private static let mapsTestBinds = HostCapabilities.probe(dataDirectory: "/run", binds: testBinds)
+    private static let mapsTestBinds = HostCapabilities.probe(binds: testBinds)
         .idmappable.isSuperset(of: testBinds)
 
     /// A sandbox of the host's programs, with user and network namespaces.

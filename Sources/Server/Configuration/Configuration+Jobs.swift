@@ -61,6 +61,8 @@ extension Configuration {
     public struct Work: Sendable, Equatable {
         /// Size up to which it is kept in memory (`work.memoryMax`).
         public var memoryMax = 256 << 20
+        /// Size of one that is on disk (`work.diskMax`); 0 for no limit.
+        public var diskMax = 10 << 30
         /// Whether it is a directory on disk for every job (`work.onDisk`).
         public var onDisk = false
 
@@ -91,6 +93,7 @@ extension Configuration {
         ConfigurationKey("filesystem.allowedMounts", \.filesystem.allowedMounts, .paths),
         ConfigurationKey("filesystem.workspaceDir", \.filesystem.workspaceDirectory, .path),
         ConfigurationKey("work.memoryMax", \.work.memoryMax, .size(64 << 10...1 << 40)),
+        ConfigurationKey("work.diskMax", \.work.diskMax, .size(16 << 20...1 << 50, orZero: true)),
         ConfigurationKey("work.onDisk", \.work.onDisk, .boolean),
         ConfigurationKey("tmp.size", \.tmp.size, .size(64 << 10...1 << 40)),
     ]
