@@ -143,18 +143,12 @@ extension JobEngine {
     ///
     /// Returns once the deletion is recorded; what a store that is away still holds goes when it is back.
     public func delete(_ id: JobID) async throws(EngineError) {
-        // Taken before the record is read: of several callers one deletes the job.
+        // A job that stays must not be missing for those who ask meanwhile.
+        try checkDeletable(try await self.record(of: id))
         guard deleted.insert(id).inserted else { throw JobEngine.missing(id) }
         do throws(EngineError) {
-            let record = try await self.keptRecord(of: id)
-            guard record.status.isTerminal else {
-                throw EngineError(
-                    .failedPrecondition,
-                    "Cannot delete running job \(id) (current status: \(record.status.rawValue)): stop the job first")
-            }
-            guard record.node.id == identity.id else {
-                throw EngineError(.failedPrecondition, "job \(id) belongs to node \(record.node.id)")
-            }
+            // Read again now that the id is taken: of several callers one deletes the job.
+            let record = try await keptRecord(of: id)
             let entry = try await journal.append(
                 .deleted(id, version: record.version + 1), durability: record.specification.durability)
             hot[id]?.shipping?.cancel()
@@ -163,6 +157,18 @@ extension JobEngine {
         } catch {
             deleted.remove(id)
             throw error
+        }
+    }
+
+    private func checkDeletable(_ record: JobRecord) throws(EngineError) {
+        guard record.status.isTerminal else {
+            throw EngineError(
+                .failedPrecondition,
+                "Cannot delete running job \(record.id) (current status: \(record.status.rawValue)): "
+                    + "stop the job first")
+        }
+        guard record.node.id == identity.id else {
+            throw EngineError(.failedPrecondition, "job \(record.id) belongs to node \(record.node.id)")
         }
     }
 

@@ -56,15 +56,19 @@ public actor JobEngine {
         var ending: Task<Void, Never>?
     }
 
-    /// Takes the data directory and opens the journal; `start` begins the work.
+    /// Takes the data directory, opens the stores and the journal; `start` begins the work.
+    ///
+    /// `jobs` and `logs` are evaluated once the data directory is taken: opening a store may repair what another daemon
+    /// is writing. Throws what they throw, and ``EngineError``.
     public init(
-        configuration: EngineConfiguration, jobs: any JobStore, logs: any LogStore, logger: Logger
-    ) throws(EngineError) {
+        configuration: EngineConfiguration, jobs: @autoclosure @Sendable () throws -> any JobStore,
+        logs: @autoclosure @Sendable () throws -> any LogStore, logger: Logger
+    ) throws {
         self.configuration = configuration
-        jobStore = jobs
-        logStore = logs
         self.logger = logger
         directory = try DataDirectory(path: configuration.dataDirectory, nodeID: configuration.nodeID)
+        jobStore = try jobs()
+        logStore = try logs()
         identity = directory.identity
         runDirectory = "\(configuration.runDirectory)/\(directory.identity.incarnation.prefix(8))"
         key = try SecretKey(path: "\(configuration.dataDirectory)/node.key")

@@ -12,9 +12,10 @@ public struct Daemon: Sendable {
     private let tls: ServerTLS
     private let logger: Logger
 
-    /// Opens everything that can be refused before the first job: data directory, certificates.
+    /// Opens everything that can be refused before the first job: certificates, data directory, and then the stores.
     public init(
-        configuration: Configuration, shimProgram: String, jobs: any JobStore, logs: any LogStore, logger: Logger
+        configuration: Configuration, shimProgram: String, jobs: @autoclosure @Sendable () throws -> any JobStore,
+        logs: @autoclosure @Sendable () throws -> any LogStore, logger: Logger
     ) async throws {
         self.configuration = configuration
         self.logger = logger
@@ -24,7 +25,8 @@ public struct Daemon: Sendable {
             logger.warning("a certificate expires soon", metadata: ["certificate": "\(expiry)"])
         }
         engine = try JobEngine(
-            configuration: configuration.engine(shimProgram: shimProgram), jobs: jobs, logs: logs, logger: logger)
+            configuration: configuration.engine(shimProgram: shimProgram), jobs: try jobs(), logs: try logs(),
+            logger: logger)
     }
 
     private static func identity(_ configuration: Configuration) throws -> TLSIdentity {

@@ -14,6 +14,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
+        ServeCommand.occupyStandardStreams()
         let loaded = try options.load()
         let configuration = loaded.configuration
         LoggingSystem.bootstrap { _ in
@@ -24,9 +25,17 @@ struct ServeCommand: AsyncParsableCommand {
         let logger = Logger(label: "joblet")
         for warning in loaded.warnings { logger.warning("configuration", metadata: ["problem": "\(warning)"]) }
         let daemon = try await Daemon(
-            configuration: configuration, shimProgram: ServeCommand.shimProgram(), jobs: try jobStore(configuration),
-            logs: try logStore(configuration), logger: logger)
+            configuration: configuration, shimProgram: ServeCommand.shimProgram(),
+            jobs: try ServeCommand.jobStore(configuration), logs: try ServeCommand.logStore(configuration),
+            logger: logger)
         try await daemon.run()
+    }
+
+    /// Takes descriptors 0 to 2 where the caller closed them: the log must not go into a file that got their number.
+    private static func occupyStandardStreams() {
+        var descriptor: Int32
+        repeat { descriptor = open("/dev/null", O_RDWR) } while (0...STDERR_FILENO).contains(descriptor)
+        close(descriptor)
     }
 
     /// The supervisor is installed beside the daemon.
@@ -35,7 +44,7 @@ struct ServeCommand: AsyncParsableCommand {
             .appendingPathComponent("joblet-shim").path
     }
 
-    private func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
+    private static func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
         switch configuration.storage.state.backend {
         case .sqlite:
             try SQLiteJobStore(path: configuration.stateDatabase, durability: configuration.storage.durability)
@@ -43,7 +52,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    private func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
+    private static func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
         switch configuration.storage.logs.backend {
         case .localGzip:
             try LocalGzipLogStore(
