@@ -105,6 +105,8 @@ var dependencies: [Package.Dependency] = [
 if !coreOnly {
     products += [
         .executable(name: "joblet", targets: ["joblet"]),
+        .executable(name: "persist", targets: ["persist"]),
+        .executable(name: "state", targets: ["state"]),
         .executable(name: "rnx", targets: ["rnx"]),
     ]
     targets += [
@@ -157,6 +159,16 @@ if !coreOnly {
             path: "Sources/Server/Main/joblet",
             swiftSettings: strict),
         .executableTarget(
+            name: "persist",
+            dependencies: ["Server", "Backends", "Storage", argumentParser, logging],
+            path: "Sources/Server/Main/persist",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "state",
+            dependencies: ["Server", "Backends", "Storage", argumentParser, logging],
+            path: "Sources/Server/Main/state",
+            swiftSettings: strict),
+        .executableTarget(
             name: "rnx",
             dependencies: [
                 "JobletAPI", "JobletSecurity", argumentParser, grpcCore, grpcTransport,
@@ -202,6 +214,14 @@ if !coreOnly {
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
                 "DaemonSupport", "joblet", logging, grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WorkersTests",
+            dependencies: [
+                "Server", "JobletAPI", "Storage", "Backends", "StorageConformance", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),

@@ -3,9 +3,9 @@ import NIOCore
 import NIOPosix
 import Storage
 
-/// The place of a Unix socket: a directory that nobody else can enter.
+/// The place of a Unix socket: a directory that nobody else can change.
 enum SocketDirectory {
-    /// Makes the directory of `socket` with mode 0700, or checks the one that is there, and removes a socket that
+    /// Makes the directory of `socket` with mode 0700, or checks that others cannot write to the one that is there, and removes a socket that
     /// nobody listens on any more.
     static func prepare(for socket: String) throws(StorageError) {
         guard let slash = socket.lastIndex(of: "/"), slash != socket.startIndex else {
@@ -15,8 +15,8 @@ enum SocketDirectory {
         try create(directory)
         var status = stat()
         guard stat(directory, &status) == 0 else { throw failure("stat \(directory)") }
-        guard status.st_uid == geteuid() || status.st_uid == 0, status.st_mode & 0o077 == 0 else {
-            throw .unavailable(reason: "\(directory) lets others in: its mode must be 0700")
+        guard status.st_uid == geteuid() || status.st_uid == 0, status.st_mode & 0o022 == 0 else {
+            throw .unavailable(reason: "\(directory) can be changed by others: its mode must be 0700")
         }
         if unlink(socket) != 0, errno != ENOENT { throw failure("unlink \(socket)") }
     }

@@ -114,7 +114,8 @@ struct StoreDispatch: Sendable {
                 try .init(JobPage(records: [try await jobs.get(JobID(job))], next: nil), limit: frameLimit))
         case .recordIds(let message):
             guard let prefix = JobIDPrefix(message.prefix) else { throw MalformedMessage("not the prefix of an id") }
-            return .jobs(.init(try await jobs.ids(prefix: prefix, limit: count(message.limit, atMost: frameLimit / 32))))
+            let limit = count(message.limit, atMost: frameLimit / 32)
+            return .jobs(.init(try await jobs.ids(prefix: prefix, limit: limit)))
         case .listRecords(let message):
             let page = try await jobs.list(
                 try JobQuery(message), after: message.hasAfter ? JobCursor(message.after) : nil,

@@ -18,7 +18,7 @@ public final class WorkerServer: Sendable {
 
     /// Listens at `socket`, mode 0600, whose directory is made with mode 0700 where it is missing.
     ///
-    /// A socket that nobody listens on any more is replaced. Throws where the directory lets others in.
+    /// A socket that nobody listens on any more is replaced. Throws where others may write to the directory.
     public static func start(
         _ stores: WorkerStores, at socket: String, frameLimit: Int = defaultFrameLimit
     ) async throws -> WorkerServer {
