@@ -213,14 +213,14 @@ if !coreOnly {
             name: "ServerTests",
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
-                "DaemonSupport", "joblet", logging, grpcCore, grpcTransport,
+                "DaemonSupport", "joblet", "persist", "state", logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "WorkersTests",
             dependencies: [
-                "Server", "JobletAPI", "Storage", "Backends", "StorageConformance", "TestSupport",
+                "Server", "Engine", "JobletAPI", "Storage", "Backends", "StorageConformance", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
