@@ -36,6 +36,47 @@ import Testing
         "storage.state.backend": ("memory", "memory"),
         "storage.state.path": ("/var/lib/joblet/jobs.db", "/var/lib/joblet/jobs.db"),
         "storage.durability": ("power", "power"),
+        "storage.logs.s3.bucket": ("my-bucket", "my-bucket"),
+        "storage.logs.s3.prefix": ("a/b_c", "a/b_c"),
+        "storage.logs.s3.region": ("eu-central-1", "eu-central-1"),
+        "storage.logs.s3.endpoint": ("\"http://127.0.0.1:9000\"", "http://127.0.0.1:9000"),
+        "storage.logs.s3.pathStyle": ("true", "true"),
+        "storage.logs.s3.serverSideEncryption": ("aes256", "AES256"),
+        "storage.logs.s3.createBucket": ("true", "true"),
+        "storage.logs.retention.maxAge": ("24h", "24h"),
+        "storage.logs.retention.maxBytes": ("10GB", "10GiB"),
+        "storage.logs.retention.maxJobBytes": ("1GB", "1GiB"),
+        "storage.logs.retention.cleanupInterval": ("1h", "1h"),
+        "storage.logs.retention.archiveDirectory": ("/var/archive", "/var/archive"),
+        "storage.metrics.s3.bucket": ("my-bucket", "my-bucket"),
+        "storage.metrics.s3.prefix": ("a/b_c", "a/b_c"),
+        "storage.metrics.s3.region": ("eu-central-1", "eu-central-1"),
+        "storage.metrics.s3.endpoint": ("\"http://127.0.0.1:9000\"", "http://127.0.0.1:9000"),
+        "storage.metrics.s3.pathStyle": ("true", "true"),
+        "storage.metrics.s3.serverSideEncryption": ("aes256", "AES256"),
+        "storage.metrics.s3.createBucket": ("true", "true"),
+        "storage.metrics.retention.maxAge": ("24h", "24h"),
+        "storage.metrics.retention.maxBytes": ("10GB", "10GiB"),
+        "storage.metrics.retention.maxJobBytes": ("1GB", "1GiB"),
+        "storage.metrics.retention.cleanupInterval": ("1h", "1h"),
+        "storage.metrics.retention.archiveDirectory": ("/var/archive", "/var/archive"),
+        "storage.mode": ("workers", "workers"),
+        "storage.startDegraded": ("true", "true"),
+        "storage.metrics.backend": ("memory", "memory"),
+        "storage.metrics.directory": ("/var/metrics", "/var/metrics"),
+        "storage.state.dynamodb.table": ("jobs", "jobs"),
+        "storage.state.dynamodb.region": ("us-east-1", "us-east-1"),
+        "storage.state.dynamodb.endpoint": ("\"https://db:8000\"", "https://db:8000"),
+        "storage.state.dynamodb.createTable": ("true", "true"),
+        "storage.state.dynamodb.ttl": ("0s", "0s"),
+        "storage.state.retention.maxAge": ("48h", "48h"),
+        "storage.state.retention.cleanupInterval": ("30m", "30m"),
+        "storage.workers.persistSocket": ("/run/p.sock", "/run/p.sock"),
+        "storage.workers.stateSocket": ("/run/s.sock", "/run/s.sock"),
+        "storage.workers.maxMessageBytes": ("128MB", "128MiB"),
+        "storage.query.socket": ("/run/q.sock", "/run/q.sock"),
+        "storage.query.address": ("\"\"", ""),
+        "storage.query.tls": ("true", "true"),
         "outbox.directory": ("/var/spool/joblet", "/var/spool/joblet"),
         "outbox.segmentBytes": ("1MiB", "1MiB"),
         "outbox.maxJobBytes": ("2GiB", "2GiB"),
@@ -68,10 +109,13 @@ import Testing
         #expect(changed == [Configuration.Setting(key: path, value: sample.shown)])
     }
 
-    @Test func `the keys with one possible value and the PEM texts are the only ones without a sample`() {
+    @Test func `only keys with one possible value, PEM texts and keys that need others have no sample`() {
         let without = Configuration.keys.map(\.path).filter { Self.samples[$0] == nil }
         #expect(
-            without == ["version", "security.serverCert", "security.serverKey", "security.caCert", "storage.mode"])
+            without == [
+                "version", "security.serverCert", "security.serverKey", "security.caCert", "storage.logs.s3.kmsKeyId",
+                "storage.logs.retention.action", "storage.metrics.s3.kmsKeyId", "storage.metrics.retention.action",
+            ])
     }
 
     @Test(
@@ -103,8 +147,21 @@ import Testing
             ("work.onDisk", "\"true\"", "expected true or false, not \"true\""),
             ("work.memoryMax", "1KB", "powers of 1024), from 64KiB to 1TiB, not \"1KB\""),
             ("sandbox.idRange.first", "0", "expected a whole number from 65536 to 4294901759, not \"0\""),
-            ("storage.mode", "workers", "expected embedded, not \"workers\""),
-            ("storage.logs.backend", "s3", "expected one of local-gzip, memory, not \"s3\""),
+            ("storage.mode", "cloud", "expected one of embedded, workers, not \"cloud\""),
+            ("storage.logs.backend", "gcs", "expected one of local-gzip, s3, memory, not \"gcs\""),
+            ("storage.metrics.backend", "sqlite", "expected one of local-gzip, s3, memory, not \"sqlite\""),
+            ("storage.state.backend", "redis", "expected one of sqlite, dynamodb, memory, not \"redis\""),
+            ("storage.state.backend", "dynamodb", "dynamodb needs storage.mode: workers"),
+            ("storage.logs.s3.bucket", "My_Bucket", "a bucket's name"),
+            ("storage.logs.s3.prefix", "/a/", "words of letters, digits"),
+            ("storage.logs.s3.prefix", "a/../b", "words of letters, digits"),
+            ("storage.logs.s3.endpoint", "\"ftp://x\"", "a URL such as http://127.0.0.1:9000"),
+            ("storage.logs.s3.kmsKeyId", "k", "is used with serverSideEncryption: aws:kms only"),
+            ("storage.logs.retention.maxAge", "30", "expected a duration such as"),
+            ("storage.logs.retention.action", "archive", "archive needs an archiveDirectory"),
+            ("storage.metrics.directory", "/opt/joblet/logs", "must be apart"),
+            ("storage.workers.maxMessageBytes", "1MB", "from 4MiB to 128MiB"),
+            ("storage.query.address", "here", "expected host:port"),
             ("network.defaultNetwork", "bridge", "expected one of none, host, not \"bridge\""),
             ("logging.level", "TRACE", "expected one of DEBUG, INFO, WARN, ERROR, not \"TRACE\""),
         ])
