@@ -83,6 +83,19 @@ public final class LocalGzipLogStore: LogStore {
         try await shard(of: job).delete(job)
     }
 
+    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await shard(of: job).trim(job, to: bytes)
+    }
+
+    public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        var usages: [JobUsage] = []
+        for job in try await jobs(after: job, limit: limit) {
+            // Nothing for a directory that was removed since.
+            if let usage = try await shard(of: job).usage(of: job) { usages.append(usage) }
+        }
+        return usages
+    }
+
     public func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID] {
         var found = Set(try await LogDirectory.shared.jobs(in: root))
         for shard in shards { found.formUnion(await shard.jobsInMemory()) }

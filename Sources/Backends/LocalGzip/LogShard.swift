@@ -70,6 +70,23 @@ actor LogShard {
         try withExistingLog(of: job) { log in log.statistics }
     }
 
+    func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
+        try withExistingLog(of: job) { (log) throws(StorageError) in try log.trim(to: bytes) }
+    }
+
+    /// What a job's files take and when they were written, where the log itself cannot tell.
+    func usage(of job: JobID) throws(StorageError) -> JobUsage? {
+        do throws(StorageError) {
+            return try withLog(of: job) { log in
+                guard log.exists else { return nil }
+                let statistics = log.statistics
+                return JobUsage(job: job, storedBytes: statistics.storedBytes, times: statistics.times)
+            }
+        } catch .corrupt {
+            return try LogFiles(of: job, in: root).usage(of: job)
+        }
+    }
+
     func delete(_ job: JobID) throws(StorageError) {
         try deleted.insert(job)
         if let known = logs.removeValue(forKey: job) { bytesInTails -= known.log.tail.byteCount }

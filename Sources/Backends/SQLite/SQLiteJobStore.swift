@@ -1,4 +1,3 @@
-import Foundation
 import GRDB
 public import Storage
 
@@ -8,32 +7,18 @@ public import Storage
 /// holds; readers see the state before or after it and wait for no writer.
 public final class SQLiteJobStore: JobStore {
     let database: DatabasePool
+    private let now: @Sendable () -> Int64
 
     /// Opens the database at `path`, made with mode 0600 in a directory with mode 0700 where missing.
     ///
-    /// With `power` every commit is synced to the disk, with `process` only checkpoints are.
-    public init(path: String, durability: Durability = .process) throws(StorageError) {
-        let directory = Directory.parent(of: path)
-        try Directory.create(directory)
-        // SQLite gives its -wal and -shm files the mode of the database.
-        if try File.open(path, O_RDWR | O_CREAT) == nil {
-            throw .unavailable(reason: "\(path) cannot be made")
-        }
-        do {
-            database = try DatabasePool(path: path, configuration: Self.configuration)
-            // The pool asks for NORMAL when it turns the journal to WAL.
-            if durability == .power {
-                try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            }
-            let migrator = JobSchema.migrator
-            if try database.read(migrator.hasBeenSuperseded) {
-                throw StorageError.unavailable(reason: "\(path) was written by a newer version of this program")
-            }
-            try migrator.migrate(database)
-        } catch {
-            throw StorageError(sqlite: error, path: path)
-        }
-        if durability == .power { try Directory.synchronize(directory) }
+    /// With `power` every commit is synced to the disk, with `process` only checkpoints are. `now` tells the time
+    /// that tombstones get, in nanoseconds since 1970.
+    public init(
+        path: String, durability: Durability = .process, now: @escaping @Sendable () -> Int64 = Tombstones.now
+    ) throws(StorageError) {
+        database = try DatabasePool.open(
+            path, Self.configuration, migrator: JobSchema.migrator, durability: durability)
+        self.now = now
     }
 
     public func put(_ records: [JobRecord]) async throws(StorageError) {
@@ -68,7 +53,8 @@ public final class SQLiteJobStore: JobStore {
     }
 
     public func delete(_ id: JobID, version: UInt64) async throws(StorageError) {
-        try await write { db in try db.bury(id, version: version) }
+        let time = now()
+        try await write { db in try db.bury(id, version: version, at: time) }
     }
 
     private static var configuration: Configuration {
