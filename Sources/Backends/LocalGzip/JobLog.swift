@@ -24,7 +24,7 @@ final class JobLog: BlockedLog {
     /// The index file as it was read or last written; nil while there is none.
     private var identity: File.Identity?
     /// Whether the files are there, with a whole header in the index.
-    private var hasFiles = false
+    private(set) var hasFiles = false
     /// Whether the files changed otherwise than `index` says.
     var needsReload = false
     /// The first block that may become part of a larger one.

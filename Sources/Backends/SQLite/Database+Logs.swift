@@ -58,7 +58,8 @@ extension Database {
     func remove(_ block: UInt64, of job: JobID) throws {
         let id = Int64(bitPattern: block)
         try cachedStatement(sql: "DELETE FROM contents WHERE id = ?").execute(arguments: [id])
-        try cachedStatement(sql: "DELETE FROM blocks WHERE job = ? AND id = ?").execute(arguments: [job.description, id])
+        try cachedStatement(sql: "DELETE FROM blocks WHERE job = ? AND id = ?")
+            .execute(arguments: [job.description, id])
     }
 
     /// Removes the blocks of a log from `block` on.

@@ -16,8 +16,7 @@ public final class SQLiteJobStore: JobStore {
     public init(
         path: String, durability: Durability = .process, now: @escaping @Sendable () -> Int64 = Tombstones.now
     ) throws(StorageError) {
-        database = try DatabasePool.open(
-            path, Self.configuration, migrator: JobSchema.migrator, durability: durability)
+        database = try Self.open(path, durability)
         self.now = now
     }
 
@@ -57,35 +56,38 @@ public final class SQLiteJobStore: JobStore {
         try await write { db in try db.bury(id, version: version, at: time) }
     }
 
-    private static var configuration: Configuration {
-        var configuration = Configuration()
-        configuration.label = "joblet.jobs"
-        configuration.busyMode = .timeout(5)
-        configuration.maximumReaderCount = 2
-        configuration.prepareDatabase { db in
-            // Pages of a connection's cache, in KiB: rows are read once.
-            try db.execute(sql: "PRAGMA cache_size = -512")
-        }
-        return configuration
+    /// Copies the database as it stands to a new file at `path`, readable by this store, while it is used.
+    public func backup(to path: String) async throws(StorageError) {
+        try await SQLiteMaintenance.shared.backUp(database, to: path)
+    }
+
+    /// What `PRAGMA integrity_check` finds; none where the database is sound.
+    public func integrityProblems() async throws(StorageError) -> [String] {
+        try await SQLiteMaintenance.shared.integrityProblems(of: database)
+    }
+
+    /// Saves what can be read of a damaged database at `path`, which no one has open, into a new one in its place.
+    ///
+    /// The damaged files stay beside it with `.damaged` behind their names. Returns how many records were saved.
+    public static func recover(path: String) async throws(StorageError) -> Int {
+        try await SQLiteMaintenance.shared.recover(path, open: { path throws(StorageError) in try open(path, .power) })[
+            "jobs"]
+            ?? 0
+    }
+
+    private static func open(_ path: String, _ durability: Durability) throws(StorageError) -> DatabasePool {
+        try DatabasePool.open(path, label: "joblet.jobs", durability, JobSchema.migrator)
     }
 
     private func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StorageError) -> Value {
-        do {
-            return try await database.read(body)
-        } catch {
-            throw StorageError(sqlite: error, path: database.path)
-        }
+        try await database.perform { try await $0.read(body) }
     }
 
     private func write<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StorageError) -> Value {
-        do {
-            return try await database.write(body)
-        } catch {
-            throw StorageError(sqlite: error, path: database.path)
-        }
+        try await database.perform { try await $0.write(body) }
     }
 }

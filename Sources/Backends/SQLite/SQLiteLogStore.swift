@@ -18,8 +18,7 @@ public final class SQLiteLogStore: LogStore {
         path: String, durability: Durability = .process, executor: BlockingExecutor = .shared,
         now: @escaping @Sendable () -> Int64 = Tombstones.now
     ) throws(StorageError) {
-        database = try DatabasePool.open(
-            path, Self.configuration, migrator: LogSchema.migrator, durability: durability)
+        database = try Self.open(path, durability)
         do {
             let next = try database.read { db in try db.nextBlock() }
             logs = SQLiteLogs(database, nextBlock: next, thread: executor.thread(), now: now)
@@ -78,19 +77,48 @@ public final class SQLiteLogStore: LogStore {
         try await logs.delete(job)
     }
 
-    private static var configuration: Configuration {
-        var configuration = Configuration()
-        configuration.label = "joblet.logs"
-        configuration.busyMode = .timeout(5)
-        configuration.maximumReaderCount = 2
-        configuration.prepareDatabase { db in
+    /// Copies the database as it stands to a new file at `path`, readable by this store, while it is used.
+    ///
+    /// What was appended and not synced is not in it.
+    public func backup(to path: String) async throws(StorageError) {
+        try await SQLiteMaintenance.shared.backUp(database, to: path)
+    }
+
+    /// Saves what can be read of a damaged database at `path`, which no one has open, into a new one in its place.
+    ///
+    /// The damaged files stay beside it with `.damaged` behind their names. Returns how many blocks were saved. The
+    /// new database may lack blocks: `repair` notes what is missing.
+    public static func recover(path: String) async throws(StorageError) -> Int {
+        try await SQLiteMaintenance.shared.recover(path, open: { path throws(StorageError) in try open(path, .power) })[
+            "blocks"] ?? 0
+    }
+
+    private static func open(_ path: String, _ durability: Durability) throws(StorageError) -> DatabasePool {
+        try DatabasePool.open(path, label: "joblet.logs", durability, LogSchema.migrator) { db in
             // Both count only before the first table is made. Large pages suit large blobs; space of deleted logs
             // goes back to the disk.
             if !db.configuration.readonly {
                 try db.execute(sql: "PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL")
             }
-            try db.execute(sql: "PRAGMA cache_size = -2048")
         }
-        return configuration
+    }
+}
+
+extension SQLiteLogStore: RepairableStore {
+    public func integrityProblems() async throws(StorageError) -> [String] {
+        try await SQLiteMaintenance.shared.integrityProblems(of: database)
+    }
+
+    /// Replaces damaged blocks by notes. A database that is damaged itself must be recovered before.
+    public func repair(_ body: @Sendable (JobRepair) -> Void) async throws(StorageError) {
+        for job in try await logs.jobsWithBlocks() {
+            if Task.isCancelled { throw .cancelled }
+            do throws(StorageError) {
+                let outcome = try await logs.repair(job).map { JobRepair.Outcome.mended(lostBytes: $0) } ?? .sound
+                body(JobRepair(job: job, outcome: outcome))
+            } catch {
+                body(JobRepair(job: job, outcome: .failed(error)))
+            }
+        }
     }
 }

@@ -137,9 +137,22 @@ actor SQLiteLogs {
         let log = try existingLog(of: job)
         seal(log)
         try commit()
-        guard let rewrite = try log.repaired() else { return nil }
+        guard let rewrite = try log.repaired() else {
+            // What the list of logs says may be lost without the blocks.
+            try access { database throws in try database.write { db in try db.update(log.usage) } }
+            return nil
+        }
         nextBlock = try log.replaceBlocks(by: rewrite, from: nextBlock)
         return rewrite.lostBytes
+    }
+
+    /// The jobs that have blocks, whether they are listed or not.
+    func jobsWithBlocks() throws(StorageError) -> [JobID] {
+        try access { database throws in
+            try database.read { db in
+                try String.fetchAll(db, sql: "SELECT DISTINCT job FROM blocks ORDER BY job").compactMap { JobID($0) }
+            }
+        }
     }
 
     func delete(_ job: JobID) throws(StorageError) {
