@@ -1,4 +1,3 @@
-import Foundation
 import GRDB
 public import Storage
 
@@ -13,27 +12,7 @@ public final class SQLiteJobStore: JobStore {
     ///
     /// With `power` every commit is synced to the disk, with `process` only checkpoints are.
     public init(path: String, durability: Durability = .process) throws(StorageError) {
-        let directory = Directory.parent(of: path)
-        try Directory.create(directory)
-        // SQLite gives its -wal and -shm files the mode of the database.
-        if try File.open(path, O_RDWR | O_CREAT) == nil {
-            throw .unavailable(reason: "\(path) cannot be made")
-        }
-        do {
-            database = try DatabasePool(path: path, configuration: Self.configuration)
-            // The pool asks for NORMAL when it turns the journal to WAL.
-            if durability == .power {
-                try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            }
-            let migrator = JobSchema.migrator
-            if try database.read(migrator.hasBeenSuperseded) {
-                throw StorageError.unavailable(reason: "\(path) was written by a newer version of this program")
-            }
-            try migrator.migrate(database)
-        } catch {
-            throw StorageError(sqlite: error, path: path)
-        }
-        if durability == .power { try Directory.synchronize(directory) }
+        database = try DatabasePool.open(path, label: "joblet.jobs", durability, JobSchema.migrator)
     }
 
     public func put(_ records: [JobRecord]) async throws(StorageError) {
@@ -71,35 +50,15 @@ public final class SQLiteJobStore: JobStore {
         try await write { db in try db.bury(id, version: version) }
     }
 
-    private static var configuration: Configuration {
-        var configuration = Configuration()
-        configuration.label = "joblet.jobs"
-        configuration.busyMode = .timeout(5)
-        configuration.maximumReaderCount = 2
-        configuration.prepareDatabase { db in
-            // Pages of a connection's cache, in KiB: rows are read once.
-            try db.execute(sql: "PRAGMA cache_size = -512")
-        }
-        return configuration
-    }
-
     private func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StorageError) -> Value {
-        do {
-            return try await database.read(body)
-        } catch {
-            throw StorageError(sqlite: error, path: database.path)
-        }
+        try await database.perform { try await $0.read(body) }
     }
 
     private func write<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StorageError) -> Value {
-        do {
-            return try await database.write(body)
-        } catch {
-            throw StorageError(sqlite: error, path: database.path)
-        }
+        try await database.perform { try await $0.write(body) }
     }
 }
