@@ -105,6 +105,8 @@ var dependencies: [Package.Dependency] = [
 if !coreOnly {
     products += [
         .executable(name: "joblet", targets: ["joblet"]),
+        .executable(name: "persist", targets: ["persist"]),
+        .executable(name: "state", targets: ["state"]),
         .executable(name: "rnx", targets: ["rnx"]),
     ]
     targets += [
@@ -142,6 +144,7 @@ if !coreOnly {
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "X509", package: "swift-certificates"),
             ],
             path: "Sources/Server",
@@ -154,6 +157,16 @@ if !coreOnly {
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Server/Main/joblet",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "persist",
+            dependencies: ["Server", "Backends", "Storage", argumentParser, logging],
+            path: "Sources/Server/Main/persist",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "state",
+            dependencies: ["Server", "Backends", "Storage", argumentParser, logging],
+            path: "Sources/Server/Main/state",
             swiftSettings: strict),
         .executableTarget(
             name: "rnx",
@@ -200,7 +213,15 @@ if !coreOnly {
             name: "ServerTests",
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
-                "DaemonSupport", "joblet", logging, grpcCore, grpcTransport,
+                "DaemonSupport", "joblet", "persist", "state", "rnx", logging, grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WorkersTests",
+            dependencies: [
+                "Server", "Engine", "JobletAPI", "Storage", "Backends", "StorageConformance", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),

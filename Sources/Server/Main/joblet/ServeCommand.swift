@@ -14,6 +14,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
+        ServeCommand.occupyStandardStreams()
         let loaded = try options.load()
         let configuration = loaded.configuration
         LoggingSystem.bootstrap { _ in
@@ -23,32 +24,61 @@ struct ServeCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         let logger = Logger(label: "joblet")
         for warning in loaded.warnings { logger.warning("configuration", metadata: ["problem": "\(warning)"]) }
-        let daemon = try await Daemon(
-            configuration: configuration, shimProgram: ServeCommand.shimProgram(), jobs: try jobStore(configuration),
-            logs: try logStore(configuration), logger: logger)
+        let daemon =
+            switch configuration.storage.mode {
+            case .embedded:
+                try await Daemon(
+                    configuration: configuration, shimProgram: ServeCommand.program("joblet-shim"),
+                    jobs: try ServeCommand.jobStore(configuration), logs: try ServeCommand.logStore(configuration),
+                    logger: logger)
+            case .workers:
+                try await withWorkers(loaded, logger)
+            }
         try await daemon.run()
     }
 
-    /// The supervisor is installed beside the daemon.
-    private static func shimProgram() -> String {
-        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appendingPathComponent("joblet-shim").path
+    /// Takes descriptors 0 to 2 where the caller closed them: the log must not go into a file that got their number.
+    private static func occupyStandardStreams() {
+        var descriptor: Int32
+        repeat { descriptor = open("/dev/null", O_RDWR) } while (0...STDERR_FILENO).contains(descriptor)
+        close(descriptor)
     }
 
-    private func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
+    /// The daemon on the stores of `persist` and `state`, which read the same configuration.
+    private func withWorkers(_ loaded: Server.Configuration.Loaded, _ logger: Logger) async throws -> Daemon {
+        var arguments: [String] = []
+        if let file = loaded.file { arguments += ["--config", URL(fileURLWithPath: file).path] }
+        if options.dataDir != nil { arguments += ["--data-dir", loaded.configuration.dataDirectory] }
+        let workers = StorageWorkers(
+            loaded.configuration, programs: ServeCommand.programs, arguments: arguments, logger: logger)
+        return try await Daemon(
+            configuration: loaded.configuration, shimProgram: ServeCommand.program("joblet-shim"), jobs: workers.jobs,
+            logs: workers.logs, workers: workers, logger: logger)
+    }
+
+    /// The directory of the daemon, beside which its other programs are installed.
+    private static var programs: String {
+        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+    }
+
+    private static func program(_ name: String) -> String { "\(programs)/\(name)" }
+
+    private static func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
         switch configuration.storage.state.backend {
         case .sqlite:
             try SQLiteJobStore(path: configuration.stateDatabase, durability: configuration.storage.durability)
         case .memory: MemoryJobStore()
+        case .dynamodb: throw EmbeddedStoreError(key: "storage.state.backend")
         }
     }
 
-    private func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
+    private static func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
         switch configuration.storage.logs.backend {
         case .localGzip:
             try LocalGzipLogStore(
                 directory: configuration.logDirectory, durability: configuration.storage.durability)
         case .memory: MemoryLogStore()
+        case .s3: throw EmbeddedStoreError(key: "storage.logs.backend")
         }
     }
 }
@@ -64,6 +94,14 @@ extension ConfigurationOptions {
             throw ExitCode(1)
         }
     }
+}
+
+/// A backend that only the workers have.
+struct EmbeddedStoreError: Error, CustomStringConvertible {
+    /// The key that names it.
+    let key: String
+
+    var description: String { "\(key): this backend needs storage.mode: workers" }
 }
 
 /// Lines to standard error.
