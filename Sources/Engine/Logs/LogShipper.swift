@@ -15,7 +15,8 @@ struct LogShipper: Sendable {
     /// Hears that segments were removed.
     let didRelease: @Sendable () async -> Void
 
-    /// Ships until the log has ended and is durable in the store, or the store refuses it for good.
+    /// Ships until the log has ended and is durable in the store, or the store refuses it for good. What is left of
+    /// the outbox then is for the caller to remove.
     ///
     /// Returns true where there is nothing left to ship, false where the task was cancelled.
     func run() async -> Bool {
@@ -97,15 +98,13 @@ struct LogShipper: Sendable {
         return segment
     }
 
-    /// Removes the outbox once all of it is durable in the store.
+    /// Makes the end of the log durable in the store.
     private func finish() async throws(StorageError) {
         try await store.finish(job)
         let end = await cursor.position
         let durable = try await store.sync([job])[job] ?? 0
         guard durable >= end else { throw .unavailable(reason: "the end of a log is not durable yet") }
         try checkCancellation()
-        try await cursor.removeAll()
-        await didRelease()
     }
 
     /// A store may answer long after the engine was shut down: then the outbox belongs to the next daemon.
