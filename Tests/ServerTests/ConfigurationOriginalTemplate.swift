@@ -201,7 +201,7 @@ let originalTemplateWarnings = """
     persist.storage.type persist.storage.local.logs.format
     persist.storage.local.logs.rotation.max_size_mb persist.storage.local.logs.rotation.max_files
     persist.storage.local.logs.rotation.compress_rotated
-    persist.storage.local.metrics.directory persist.storage.local.metrics.format
+    persist.storage.local.metrics.format
     persist.storage.local.metrics.rotation.max_size_mb persist.storage.local.metrics.rotation.max_files
     persist.storage.local.metrics.rotation.compress_rotated
     persist.storage.cloudwatch.region persist.storage.cloudwatch.log_group_prefix

@@ -37,6 +37,7 @@ import Testing
         expected.grpc.keepAliveTime = .seconds(10)
         expected.grpc.keepAliveTimeout = .seconds(3)
         expected.storage.logs.directory = "/var/joblet/logs"
+        expected.storage.metrics.directory = "/opt/joblet/metrics"
         #expect(configuration == expected)
         #expect(configuration.security.embedded?.key.text.contains("MIIE") == true)
     }

@@ -10,6 +10,7 @@ import Synchronization
 actor MetricOutbox {
     /// Samples of a job that are shipped together: one compressed member each.
     static let batch = 12
+    private static let threads = BlockingExecutor(count: 1)
     /// How long a sample waits for others, in nanoseconds.
     private static let patience: Int64 = 60_000_000_000
     /// Samples of a job that wait in memory while the disk refuses.
@@ -38,7 +39,7 @@ actor MetricOutbox {
 
     private let root: String
     private let logger: Logger
-    private let thread = BlockingExecutor(count: 1).thread()
+    private let thread = MetricOutbox.threads.thread()
     private var series: [JobID: Series] = [:]
     private nonisolated let subscribers = Mutex(Subscribers())
     /// Has an element when there may be something to ship.

@@ -4,6 +4,7 @@ import Storage
 
 /// Reads what the node's jobs use: one loop for all of them, on a thread of its own.
 actor MetricSampler {
+    private static let threads = BlockingExecutor(count: 1)
     /// A part of the process's descriptors may stay open on control files; other jobs' are opened at each reading.
     private static let descriptorShare = 4
 
@@ -15,7 +16,7 @@ actor MetricSampler {
 
     private let outbox: MetricOutbox
     private let interval: Duration
-    private let thread = BlockingExecutor(count: 1).thread()
+    private let thread = MetricSampler.threads.thread()
     private var watched: [JobID: Watched] = [:]
     private var openDescriptors = 0
 

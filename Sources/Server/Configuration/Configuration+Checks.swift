@@ -60,7 +60,11 @@ extension Configuration {
             let message = "longer than 80 bytes; the path of a socket in it must not exceed 107"
             found.append(Conflict(key: "runDir", message: message))
         }
-        for (key, path) in [("storage.logs.directory", logDirectory), ("storage.state.path", stateDatabase)]
+        let stores = [
+            ("storage.logs.directory", logDirectory), ("storage.metrics.directory", metricDirectory),
+            ("storage.state.path", stateDatabase),
+        ]
+        for (key, path) in stores
         where AbsolutePath.isWithin(path, outboxDirectory) || AbsolutePath.isWithin(outboxDirectory, path) {
             found.append(Conflict(key: key, message: "\(path) and the outbox (\(outboxDirectory)) must be apart"))
         }

@@ -1,12 +1,14 @@
 public import Storage
 
 extension Configuration {
-    /// Where logs and job records are stored.
+    /// Where logs, samples and job records are stored.
     public struct Storage: Sendable, Equatable {
         /// Which process the stores run in (`storage.mode`).
         public var mode = StorageMode.embedded
         /// The store of the jobs' output (`storage.logs`).
         public var logs = LogStorage()
+        /// The store of what jobs used (`storage.metrics`).
+        public var metrics = MetricStorage()
         /// The store of job records (`storage.state`).
         public var state = StateStorage()
         /// What accepted data survives (`storage.durability`).
@@ -37,6 +39,27 @@ extension Configuration {
     public enum LogBackend: String, Sendable, CaseIterable {
         /// Gzip files, one directory a job.
         case localGzip = "local-gzip"
+        /// In memory; gone when the daemon ends.
+        case memory
+    }
+
+    /// The store of what jobs used.
+    public struct MetricStorage: Sendable, Equatable {
+        /// The kind of store (`storage.metrics.backend`).
+        public var backend = MetricBackend.localGzip
+        /// Its directory (`storage.metrics.directory`); none: `metrics` below the data directory.
+        public var directory: String?
+
+        /// Makes the defaults.
+        public init() {}
+    }
+
+    /// A kind of store for samples.
+    public enum MetricBackend: String, Sendable, CaseIterable {
+        /// JSON Lines in gzip files, one directory a job.
+        case localGzip = "local-gzip"
+        /// One SQLite database, `metrics.db`.
+        case sqlite
         /// In memory; gone when the daemon ends.
         case memory
     }
@@ -88,10 +111,21 @@ extension Configuration {
         public init() {}
     }
 
+    /// How what jobs use is read.
+    public struct Metrics: Sendable, Equatable {
+        /// Time between two samples of a job (`metrics.interval`).
+        public var interval = Duration.seconds(5)
+
+        /// Makes the defaults.
+        public init() {}
+    }
+
     static let storageKeys: [ConfigurationKey] = [
         ConfigurationKey("storage.mode", \.storage.mode, .choice()),
         ConfigurationKey("storage.logs.backend", \.storage.logs.backend, .choice()),
         ConfigurationKey("storage.logs.directory", \.storage.logs.directory, .pathOrDefault),
+        ConfigurationKey("storage.metrics.backend", \.storage.metrics.backend, .choice()),
+        ConfigurationKey("storage.metrics.directory", \.storage.metrics.directory, .pathOrDefault),
         ConfigurationKey("storage.state.backend", \.storage.state.backend, .choice()),
         ConfigurationKey("storage.state.path", \.storage.state.path, .pathOrDefault),
         ConfigurationKey("storage.durability", \.storage.durability, .choice()),
@@ -102,5 +136,6 @@ extension Configuration {
         ConfigurationKey("outbox.reserveBytes", \.outbox.reserveBytes, .size(64 << 10...1 << 40)),
         ConfigurationKey("outbox.onFull", \.outbox.onFull, .choice()),
         ConfigurationKey("uploads.maxBytes", \.uploads.maxBytes, .size(1 << 10...1 << 40)),
+        ConfigurationKey("metrics.interval", \.metrics.interval, .duration(.milliseconds(10) ... .hours(1))),
     ]
 }

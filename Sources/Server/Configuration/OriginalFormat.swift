@@ -36,6 +36,7 @@ enum OriginalFormat {
     static let renamed = [
         graceKey: "joblet.cleanupTimeout",
         "persist.storage.local.logs.directory": "storage.logs.directory",
+        "persist.storage.local.metrics.directory": "storage.metrics.directory",
     ]
 
     /// The grace period of the original. Its `joblet.cleanupTimeout` is read and never used, so this one decides if a

@@ -14,7 +14,8 @@ public struct Daemon: Sendable {
 
     /// Opens everything that can be refused before the first job: data directory, certificates.
     public init(
-        configuration: Configuration, shimProgram: String, jobs: any JobStore, logs: any LogStore, logger: Logger
+        configuration: Configuration, shimProgram: String, jobs: any JobStore, logs: any LogStore,
+        metrics: any MetricStore, logger: Logger
     ) async throws {
         self.configuration = configuration
         self.logger = logger
@@ -24,7 +25,8 @@ public struct Daemon: Sendable {
             logger.warning("a certificate expires soon", metadata: ["certificate": "\(expiry)"])
         }
         engine = try JobEngine(
-            configuration: configuration.engine(shimProgram: shimProgram), jobs: jobs, logs: logs, logger: logger)
+            configuration: configuration.engine(shimProgram: shimProgram), jobs: jobs, logs: logs, metrics: metrics,
+            logger: logger)
     }
 
     private static func identity(_ configuration: Configuration) throws -> TLSIdentity {

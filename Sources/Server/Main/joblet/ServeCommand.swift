@@ -25,7 +25,7 @@ struct ServeCommand: AsyncParsableCommand {
         for warning in loaded.warnings { logger.warning("configuration", metadata: ["problem": "\(warning)"]) }
         let daemon = try await Daemon(
             configuration: configuration, shimProgram: ServeCommand.shimProgram(), jobs: try jobStore(configuration),
-            logs: try logStore(configuration), logger: logger)
+            logs: try logStore(configuration), metrics: try metricStore(configuration), logger: logger)
         try await daemon.run()
     }
 
@@ -49,6 +49,16 @@ struct ServeCommand: AsyncParsableCommand {
             try LocalGzipLogStore(
                 directory: configuration.logDirectory, durability: configuration.storage.durability)
         case .memory: MemoryLogStore()
+        }
+    }
+
+    private func metricStore(_ configuration: Server.Configuration) throws -> any MetricStore {
+        let durability = configuration.storage.durability
+        return switch configuration.storage.metrics.backend {
+        case .localGzip: try LocalGzipMetricStore(directory: configuration.metricDirectory, durability: durability)
+        case .sqlite:
+            try SQLiteMetricStore(path: configuration.metricDirectory + "/metrics.db", durability: durability)
+        case .memory: MemoryMetricStore()
         }
     }
 }
