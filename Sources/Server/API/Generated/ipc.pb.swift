@@ -18,7 +18,7 @@
 //                            ◄─────────   Welcome (version, limit, window) or Refusal, then the end
 //   Request (id, call)       ─────────►   the calls run concurrently, those that write one job in their order
 //                            ◄─────────   Reply (id, result): the acknowledgement
-//   Cancel (id)              ─────────►   ends a call early; it is still answered
+//   Cancel (id)              ─────────►   ends a call early; an answer may come all the same
 //   Alive                    ─────────►   answered by Alive, whatever the store does
 //
 // A client keeps a request until it is answered and sends it again over the next connection where this one ends
@@ -303,6 +303,22 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     set {call = .logStatistics(newValue)}
   }
 
+  public var logUsages: Joblet_Ipc_JobPageQuery {
+    get {
+      if case .logUsages(let v)? = call {return v}
+      return Joblet_Ipc_JobPageQuery()
+    }
+    set {call = .logUsages(newValue)}
+  }
+
+  public var trimLog: Joblet_Ipc_Trim {
+    get {
+      if case .trimLog(let v)? = call {return v}
+      return Joblet_Ipc_Trim()
+    }
+    set {call = .trimLog(newValue)}
+  }
+
   public var appendMetrics: Joblet_Ipc_AppendMetrics {
     get {
       if case .appendMetrics(let v)? = call {return v}
@@ -375,6 +391,22 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     set {call = .metricStatistics(newValue)}
   }
 
+  public var metricUsages: Joblet_Ipc_JobPageQuery {
+    get {
+      if case .metricUsages(let v)? = call {return v}
+      return Joblet_Ipc_JobPageQuery()
+    }
+    set {call = .metricUsages(newValue)}
+  }
+
+  public var trimMetrics: Joblet_Ipc_Trim {
+    get {
+      if case .trimMetrics(let v)? = call {return v}
+      return Joblet_Ipc_Trim()
+    }
+    set {call = .trimMetrics(newValue)}
+  }
+
   public var putRecords: Joblet_Ipc_Records {
     get {
       if case .putRecords(let v)? = call {return v}
@@ -437,6 +469,8 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     case deleteLog(Joblet_Ipc_JobID)
     case logJobs(Joblet_Ipc_JobPageQuery)
     case logStatistics(Joblet_Ipc_JobID)
+    case logUsages(Joblet_Ipc_JobPageQuery)
+    case trimLog(Joblet_Ipc_Trim)
     case appendMetrics(Joblet_Ipc_AppendMetrics)
     case skipMetrics(Joblet_Ipc_Skip)
     case syncMetrics(Joblet_Ipc_Jobs)
@@ -446,6 +480,8 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     case deleteMetrics(Joblet_Ipc_JobID)
     case metricJobs(Joblet_Ipc_JobPageQuery)
     case metricStatistics(Joblet_Ipc_JobID)
+    case metricUsages(Joblet_Ipc_JobPageQuery)
+    case trimMetrics(Joblet_Ipc_Trim)
     case putRecords(Joblet_Ipc_Records)
     case syncRecords(Joblet_Ipc_Sync)
     case getRecord(Joblet_Ipc_JobID)
@@ -555,6 +591,22 @@ public nonisolated struct Joblet_Ipc_Reply: Sendable {
     set {result = .records(newValue)}
   }
 
+  public var usages: Joblet_Ipc_Usages {
+    get {
+      if case .usages(let v)? = result {return v}
+      return Joblet_Ipc_Usages()
+    }
+    set {result = .usages(newValue)}
+  }
+
+  public var size: Joblet_Ipc_Size {
+    get {
+      if case .size(let v)? = result {return v}
+      return Joblet_Ipc_Size()
+    }
+    set {result = .size(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Result: Equatable, Sendable {
@@ -569,6 +621,8 @@ public nonisolated struct Joblet_Ipc_Reply: Sendable {
     case metricPage(Joblet_Ipc_MetricPage)
     case metricStatistics(Joblet_Ipc_MetricStatistics)
     case records(Joblet_Ipc_Records)
+    case usages(Joblet_Ipc_Usages)
+    case size(Joblet_Ipc_Size)
 
   }
 
@@ -1111,6 +1165,98 @@ public nonisolated struct Joblet_Ipc_LogStatistics: Sendable {
 
   fileprivate var _earliest: Int64? = nil
   fileprivate var _latest: Int64? = nil
+}
+
+/// What a store holds of each job, for retention.
+public nonisolated struct Joblet_Ipc_Usages: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var usages: [Joblet_Ipc_Usage] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Joblet_Ipc_Usage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var job: Joblet_Ipc_JobID {
+    get {_job ?? Joblet_Ipc_JobID()}
+    set {_job = newValue}
+  }
+  /// Returns true if `job` has been explicitly set.
+  public var hasJob: Bool {self._job != nil}
+  /// Clears the value of `job`. Subsequent reads from it will return its default value.
+  public mutating func clearJob() {self._job = nil}
+
+  public var storedBytes: UInt64 = 0
+
+  public var earliest: Int64 {
+    get {_earliest ?? 0}
+    set {_earliest = newValue}
+  }
+  /// Returns true if `earliest` has been explicitly set.
+  public var hasEarliest: Bool {self._earliest != nil}
+  /// Clears the value of `earliest`. Subsequent reads from it will return its default value.
+  public mutating func clearEarliest() {self._earliest = nil}
+
+  public var latest: Int64 {
+    get {_latest ?? 0}
+    set {_latest = newValue}
+  }
+  /// Returns true if `latest` has been explicitly set.
+  public var hasLatest: Bool {self._latest != nil}
+  /// Clears the value of `latest`. Subsequent reads from it will return its default value.
+  public mutating func clearLatest() {self._latest = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _job: Joblet_Ipc_JobID? = nil
+  fileprivate var _earliest: Int64? = nil
+  fileprivate var _latest: Int64? = nil
+}
+
+/// Gives up the oldest data of a job until it takes no more than that.
+public nonisolated struct Joblet_Ipc_Trim: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var job: Joblet_Ipc_JobID {
+    get {_job ?? Joblet_Ipc_JobID()}
+    set {_job = newValue}
+  }
+  /// Returns true if `job` has been explicitly set.
+  public var hasJob: Bool {self._job != nil}
+  /// Clears the value of `job`. Subsequent reads from it will return its default value.
+  public mutating func clearJob() {self._job = nil}
+
+  public var bytes: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _job: Joblet_Ipc_JobID? = nil
+}
+
+public nonisolated struct Joblet_Ipc_Size: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var bytes: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 public nonisolated struct Joblet_Ipc_MetricPoint: Sendable {
@@ -1800,7 +1946,7 @@ nonisolated extension Joblet_Ipc_Cancel: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Request"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}check\0\u{4}\u{8}append_log\0\u{3}skip_log\0\u{3}sync_logs\0\u{3}finish_log\0\u{3}end_of_log\0\u{3}read_log\0\u{3}log_tail\0\u{3}delete_log\0\u{3}log_jobs\0\u{3}log_statistics\0\u{4}\u{b}append_metrics\0\u{3}skip_metrics\0\u{3}sync_metrics\0\u{3}finish_metrics\0\u{3}end_of_metrics\0\u{3}read_metrics\0\u{3}delete_metrics\0\u{3}metric_jobs\0\u{3}metric_statistics\0\u{4}\u{c}put_records\0\u{3}sync_records\0\u{3}get_record\0\u{3}record_ids\0\u{3}list_records\0\u{3}delete_record\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}check\0\u{4}\u{8}append_log\0\u{3}skip_log\0\u{3}sync_logs\0\u{3}finish_log\0\u{3}end_of_log\0\u{3}read_log\0\u{3}log_tail\0\u{3}delete_log\0\u{3}log_jobs\0\u{3}log_statistics\0\u{3}log_usages\0\u{3}trim_log\0\u{4}\u{9}append_metrics\0\u{3}skip_metrics\0\u{3}sync_metrics\0\u{3}finish_metrics\0\u{3}end_of_metrics\0\u{3}read_metrics\0\u{3}delete_metrics\0\u{3}metric_jobs\0\u{3}metric_statistics\0\u{3}metric_usages\0\u{3}trim_metrics\0\u{4}\u{a}put_records\0\u{3}sync_records\0\u{3}get_record\0\u{3}record_ids\0\u{3}list_records\0\u{3}delete_record\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1952,6 +2098,32 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
           self.call = .logStatistics(v)
         }
       }()
+      case 20: try {
+        var v: Joblet_Ipc_JobPageQuery?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .logUsages(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .logUsages(v)
+        }
+      }()
+      case 21: try {
+        var v: Joblet_Ipc_Trim?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .trimLog(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .trimLog(v)
+        }
+      }()
       case 30: try {
         var v: Joblet_Ipc_AppendMetrics?
         var hadOneofValue = false
@@ -2067,6 +2239,32 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.call = .metricStatistics(v)
+        }
+      }()
+      case 39: try {
+        var v: Joblet_Ipc_JobPageQuery?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .metricUsages(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .metricUsages(v)
+        }
+      }()
+      case 40: try {
+        var v: Joblet_Ipc_Trim?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .trimMetrics(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .trimMetrics(v)
         }
       }()
       case 50: try {
@@ -2205,6 +2403,14 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
       guard case .logStatistics(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
     }()
+    case .logUsages?: try {
+      guard case .logUsages(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .trimLog?: try {
+      guard case .trimLog(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
     case .appendMetrics?: try {
       guard case .appendMetrics(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
@@ -2240,6 +2446,14 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
     case .metricStatistics?: try {
       guard case .metricStatistics(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 38)
+    }()
+    case .metricUsages?: try {
+      guard case .metricUsages(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 39)
+    }()
+    case .trimMetrics?: try {
+      guard case .trimMetrics(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
     }()
     case .putRecords?: try {
       guard case .putRecords(let v)? = self.call else { preconditionFailure() }
@@ -2280,7 +2494,7 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Reply"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}done\0\u{1}failure\0\u{1}position\0\u{1}positions\0\u{3}log_page\0\u{3}log_cursor\0\u{1}jobs\0\u{3}log_statistics\0\u{3}metric_page\0\u{3}metric_statistics\0\u{1}records\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}done\0\u{1}failure\0\u{1}position\0\u{1}positions\0\u{3}log_page\0\u{3}log_cursor\0\u{1}jobs\0\u{3}log_statistics\0\u{3}metric_page\0\u{3}metric_statistics\0\u{1}records\0\u{1}usages\0\u{1}size\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2432,6 +2646,32 @@ nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._Me
           self.result = .records(v)
         }
       }()
+      case 13: try {
+        var v: Joblet_Ipc_Usages?
+        var hadOneofValue = false
+        if let current = self.result {
+          hadOneofValue = true
+          if case .usages(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.result = .usages(v)
+        }
+      }()
+      case 14: try {
+        var v: Joblet_Ipc_Size?
+        var hadOneofValue = false
+        if let current = self.result {
+          hadOneofValue = true
+          if case .size(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.result = .size(v)
+        }
+      }()
       default: break
       }
     }
@@ -2489,6 +2729,14 @@ nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._Me
     case .records?: try {
       guard case .records(let v)? = self.result else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .usages?: try {
+      guard case .usages(let v)? = self.result else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .size?: try {
+      guard case .size(let v)? = self.result else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
     }()
     case nil: break
     }
@@ -3382,6 +3630,154 @@ nonisolated extension Joblet_Ipc_LogStatistics: SwiftProtobuf.Message, SwiftProt
     if lhs.storedBytes != rhs.storedBytes {return false}
     if lhs._earliest != rhs._earliest {return false}
     if lhs._latest != rhs._latest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Usages: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Usages"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}usages\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.usages) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.usages.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.usages, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Usages, rhs: Joblet_Ipc_Usages) -> Bool {
+    if lhs.usages != rhs.usages {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Usage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Usage"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}stored_bytes\0\u{1}earliest\0\u{1}latest\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.storedBytes) }()
+      case 3: try { try decoder.decodeSingularSInt64Field(value: &self._earliest) }()
+      case 4: try { try decoder.decodeSingularSInt64Field(value: &self._latest) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._job {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.storedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.storedBytes, fieldNumber: 2)
+    }
+    try { if let v = self._earliest {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._latest {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Usage, rhs: Joblet_Ipc_Usage) -> Bool {
+    if lhs._job != rhs._job {return false}
+    if lhs.storedBytes != rhs.storedBytes {return false}
+    if lhs._earliest != rhs._earliest {return false}
+    if lhs._latest != rhs._latest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Trim: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Trim"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._job {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Trim, rhs: Joblet_Ipc_Trim) -> Bool {
+    if lhs._job != rhs._job {return false}
+    if lhs.bytes != rhs.bytes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Size: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Size"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Size, rhs: Joblet_Ipc_Size) -> Bool {
+    if lhs.bytes != rhs.bytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -63,6 +63,14 @@ struct WorkerLogStore: LogStore {
         try await reading.page(after: job, limit: limit) { .logJobs($0) }
     }
 
+    func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        try await reading.usages(after: job, limit: limit) { .logUsages($0) }
+    }
+
+    func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await writing.trim(.trimLog(.init(job, to: bytes)))
+    }
+
     func statistics(of job: JobID) async throws(StorageError) -> LogStatistics {
         guard case .logStatistics(let message) = try await reading.call(.logStatistics(job.message)) else {
             throw WorkerLink.mismatch
