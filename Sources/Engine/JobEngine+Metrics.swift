@@ -29,11 +29,22 @@ extension JobEngine {
         // One that an earlier daemon started goes on where its samples end.
         let isNew = entry.isOurs
         let age = SystemClock.now() - entry.job.record.createdAt
-        let startedAt = isNew ? SystemClock.sinceBoot() - max(0, age) : nil
+        let start = JobUsage.start(at: SystemClock.sinceBoot() - max(0, age))
         hot[id]?.sampling = inBackground {
             let first = isNew ? 0 : await self.firstSequence(of: id)
             await self.metricOutbox.begin(id, first: first, durability: durability)
-            await self.sampler.begin(id, groups: self.cgroups.groups(of: id), startedAt: startedAt)
+            await self.sampler.begin(
+                id, groups: self.cgroups.groups(of: id), previous: isNew ? start : await self.lastUsage(of: id))
+        }
+    }
+
+    /// What an earlier daemon read of a job at last.
+    private nonisolated func lastUsage(of id: JobID) async -> JobUsage? {
+        do throws(SystemCallError) {
+            return try await metricOutbox.last(of: id).flatMap { JobUsage($0) }
+        } catch {
+            // The next sample has no rates.
+            return nil
         }
     }
 

@@ -1,3 +1,4 @@
+import Kernel
 import Storage
 
 /// What a job's control groups and processes said at one time; a name that is not there is not told by this host.
@@ -23,6 +24,14 @@ struct JobUsage: Sendable, Hashable {
             for name in counters { usage[type, name] = 0 }
         }
         return usage
+    }
+
+    /// What a sample said, for rates since it; nil where the clock was set back behind it.
+    init?(_ sample: MetricSample) {
+        let age = SystemClock.now() - sample.time
+        guard age > 0 else { return nil }
+        self.init(time: SystemClock.sinceBoot() - age)
+        for point in sample.points where point.labels.isEmpty { values[point.type] = point.values }
     }
 
     private static let cpuCounters = ["cpu_usage_usec", "cpu_user_usec", "cpu_system_usec"]

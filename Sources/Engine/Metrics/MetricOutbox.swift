@@ -68,6 +68,12 @@ actor MetricOutbox {
     /// Whether the job was begun or taken over.
     func isKnown(_ job: JobID) -> Bool { series[job] != nil }
 
+    /// The last sample of a job; nil where the store alone has it.
+    func last(of job: JobID) throws(SystemCallError) -> MetricSample? {
+        guard let segments = series[job]?.segments, segments.end > segments.base else { return nil }
+        return try segments.read(from: segments.end - 1, limit: 1).last
+    }
+
     /// Begins with a job whose first sample will have that sequence, unless it is known.
     func begin(_ job: JobID, first: UInt64, durability: Durability) {
         guard series[job] == nil else { return }
@@ -114,6 +120,7 @@ actor MetricOutbox {
         }
         entry.held.removeFirst(written)
         if entry.held.count > MetricOutbox.heldSamples {
+            logger.error("a sample was dropped: the disk does not take it", metadata: ["jobId": "\(job)"])
             entry.held.removeFirst(entry.held.count - MetricOutbox.heldSamples)
         }
         if written > 0, entry.waitsSince == nil { entry.waitsSince = SystemClock.sinceBoot() }

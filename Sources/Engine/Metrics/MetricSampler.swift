@@ -42,15 +42,14 @@ actor MetricSampler {
 
     /// Begins with a job, and reads it for the first time.
     ///
-    /// `startedAt` (nanoseconds since boot) is when its processes began, for rates since then; nil where an earlier
-    /// daemon read it before.
-    func begin(_ job: JobID, groups: JobGroups, startedAt: Int64?) async {
+    /// `previous` is what it used before, for rates since then; nil where nobody knows.
+    func begin(_ job: JobID, groups: JobGroups, previous: JobUsage?) async {
         guard watched[job] == nil else { return }
         let reader = UsageReader(groups)
         let staysOpen = openDescriptors + reader.descriptors <= MetricSampler.descriptorBudget
         if staysOpen { openDescriptors += reader.descriptors }
         watched[job] = Watched(
-            reader: reader, previous: startedAt.map { JobUsage.start(at: $0) }, staysOpen: staysOpen)
+            reader: reader, previous: previous, staysOpen: staysOpen)
         await outbox.append([sample(job)].compactMap { $0 })
     }
 

@@ -20,6 +20,7 @@ struct MetricSegments {
         var end: UInt64 { base + UInt64(offsets.count - 1) }
     }
 
+    private let root: String
     private let directory: String
     private let job: JobID
     private var segments: [Segment] = []
@@ -36,6 +37,7 @@ struct MetricSegments {
 
     /// No files yet; the first sample will have the sequence `first`.
     init(root: String, job: JobID, first: UInt64) {
+        self.root = root
         directory = "\(root)/\(job)"
         self.job = job
         end = first
@@ -63,9 +65,9 @@ struct MetricSegments {
         let file = try FileDescriptor.open(path(base), flags: O_RDWR)
         let bytes = try file.read(at: 0, count: try file.size())
         guard let header = MetricFileHeader(bytes), header.job == job, header.base == base,
-            segments.isEmpty || base == end
+            segments.isEmpty || base >= end
         else {
-            // Never begun, or behind a file that lost its end: no sample in it was told to anyone.
+            // Never begun: no sample in it was told to anyone.
             try remove(base)
             return
         }
@@ -88,7 +90,7 @@ struct MetricSegments {
     /// Throws where the disk refuses: then nothing was added.
     mutating func append(time: Int64, points: [MetricPoint], durability: Durability) throws(SystemCallError) {
         let time = max(time, self.time)
-        if (segments.last?.offsets.last ?? .max) >= MetricSegments.fileBytes { try begin() }
+        if (segments.last?.offsets.last ?? .max) >= MetricSegments.fileBytes { try begin(durability) }
         guard let segment = segments.last, let offset = segment.offsets.last else { return }
         let bytes = MetricRecord.encode(MetricSample(sequence: end, time: time, points: points))
         let file = try FileDescriptor.open(path(segment.base), flags: O_RDWR)
@@ -107,19 +109,22 @@ struct MetricSegments {
         self.time = time
     }
 
-    private mutating func begin() throws(SystemCallError) {
+    private mutating func begin(_ durability: Durability) throws(SystemCallError) {
         try Directory.create(directory)
         try FailPoint.pass("metrics.beforeCreate")
         let file = try FileDescriptor.open(path(end), flags: O_RDWR | O_CREAT | O_TRUNC)
         try FailPoint.pass("metrics.afterCreate")
         try file.write(MetricFileHeader(job: job, base: end, time: time).encoded, at: 0)
+        if durability == .power {
+            for path in [directory, root] { try Directory.synchronize(path) }
+        }
         segments.append(Segment(base: end, offsets: [MetricFileHeader.size]))
     }
 
-    /// At most `limit` samples from `sequence` on, which must not lie before `base`.
+    /// At most `limit` samples from `sequence` on; they begin further on where the ones there were damaged.
     func read(from sequence: UInt64, limit: Int) throws(SystemCallError) -> [MetricSample] {
-        guard let segment = segments.last(where: { $0.base <= sequence }), sequence < segment.end else { return [] }
-        let first = Int(sequence - segment.base)
+        guard let segment = segments.first(where: { $0.end > sequence }) else { return [] }
+        let first = Int(max(sequence, segment.base) - segment.base)
         let last = min(segment.offsets.count - 1, first + max(1, limit))
         let (start, stop) = (segment.offsets[first], segment.offsets[last])
         let bytes = try FileDescriptor.open(path(segment.base), flags: O_RDONLY).read(at: start, count: stop - start)

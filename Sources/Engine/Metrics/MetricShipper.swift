@@ -66,8 +66,14 @@ struct MetricShipper: Sendable {
         }
         while next < stock.end {
             guard case .samples(let samples) = try await outbox.read(job, from: next, limit: MetricShipper.page),
-                let last = samples.last
+                let first = samples.first, let last = samples.last
             else { throw .unavailable(reason: "the outbox was released while it was read") }
+            if first.sequence > next {
+                logger.error(
+                    "samples in the outbox were damaged",
+                    metadata: ["jobId": "\(job)", "samples": "\(first.sequence - next)"])
+                try await store.skip(to: first.sequence, of: job)
+            }
             try FailPoint.passStorage("metrics.beforeShip")
             try await store.append(samples, to: job)
             next = last.sequence + 1

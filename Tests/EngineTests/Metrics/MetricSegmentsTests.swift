@@ -74,6 +74,22 @@ import Testing
         }
     }
 
+    @Test func `damage in one file costs nothing in the next`() throws {
+        var segments = MetricSegments(root: root.path, job: job, first: 0)
+        let large = [MetricPoint(type: .cpu, labels: ["text": String(repeating: "x", count: 100_000)], values: [:])]
+        for _ in 0..<5 { try segments.append(time: 5, points: large, durability: .process) }
+        let path = "\(root.path)/\(job)/metrics.0"
+        var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+        bytes[150_000] ^= 1
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        var found = try #require(try MetricSegments(existingIn: root.path, job: job))
+        #expect(try names() == ["metrics.0", "metrics.3"])
+        #expect(try found.read(from: 0, limit: 9).map(\.sequence) == [0])
+        #expect(try found.read(from: 1, limit: 9).map(\.sequence) == [3, 4])
+        try found.append(time: 6, points: points(1), durability: .process)
+        #expect(try found.read(from: 5, limit: 9).map(\.sequence) == [5])
+    }
+
     @Test func `files are of bounded size and number, and go once they are not needed`() throws {
         var segments = MetricSegments(root: root.path, job: job, first: 0)
         let large = [MetricPoint(type: .cpu, labels: ["text": String(repeating: "x", count: 100_000)], values: [:])]
