@@ -7,7 +7,7 @@ CHECK_FLAGS := --explicit-target-dependency-import-check error
 PREFIX ?= /opt/joblet
 PROGRAMS := joblet persist state rnx joblet-shim
 
-.PHONY: help setup all joblet persist state rnx shim demo test test-core check fmt proto bench install install-tools clean
+.PHONY: help setup all joblet persist state rnx shim demo test test-vm test-core check fmt proto bench install install-tools clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -37,6 +37,9 @@ demo: setup ## builds everything and runs a real job, through a killed daemon to
 
 test: setup ## runs every test
 	@scripts/test.sh
+
+test-vm: ## runs what needs pure cgroup v2 or a power cut in virtual machines, after `make test`
+	@scripts/test-vm.sh
 
 test-core: ## runs the tests of storage and isolation, which need no gRPC
 	JOBLET_CORE=1 $(SWIFT) test --scratch-path .build-core

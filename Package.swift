@@ -213,7 +213,7 @@ if !coreOnly {
             name: "ServerTests",
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
-                "DaemonSupport", "joblet", "persist", "state", logging, grpcCore, grpcTransport,
+                "DaemonSupport", "joblet", "persist", "state", "rnx", logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),

@@ -53,7 +53,10 @@ public struct DaemonClient: Sendable {
         request.command = command
         request.args = arguments
         configure(&request)
-        return try await jobs.runJob(request)
+        let reply = try await jobs.runJob(request)
+        // The answer comes before the start.
+        while try await status(reply.jobUuid).status == "INITIALIZING" { try await Task.sleep(for: .milliseconds(2)) }
+        return reply
     }
 
     /// Runs a shell script.

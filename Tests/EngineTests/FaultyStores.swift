@@ -33,6 +33,9 @@ actor Fault {
         if held.isEmpty { await withCheckedContinuation { observers.append($0) } }
     }
 
+    /// How many calls are being held.
+    var heldCount: Int { held.count }
+
     /// Where a call passes.
     func pass() async throws(StorageError) {
         if isStalled {

@@ -23,6 +23,7 @@ import Testing
         "filesystem.allowedMounts": ("[/usr, /bin/, /usr]", "[/usr, /bin]"),
         "filesystem.workspaceDir": ("/srv/work", "/srv/work"),
         "work.memoryMax": ("1GB", "1GiB"),
+        "work.diskMax": ("0", "0"),
         "work.onDisk": ("true", "true"),
         "tmp.size": ("1048576", "1MiB"),
         "sandbox.idRange.first": ("1000000", "1000000"),

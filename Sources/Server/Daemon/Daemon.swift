@@ -13,12 +13,12 @@ public struct Daemon: Sendable {
     private let workers: StorageWorkers?
     private let logger: Logger
 
-    /// Opens everything that can be refused before the first job: data directory, certificates.
+    /// Opens everything that can be refused before the first job: certificates, data directory, and then the stores.
     ///
     /// `workers` are the processes behind the stores, where those are not in this one: they run while the daemon does.
     public init(
-        configuration: Configuration, shimProgram: String, jobs: any JobStore, logs: any LogStore,
-        workers: StorageWorkers? = nil, logger: Logger
+        configuration: Configuration, shimProgram: String, jobs: @autoclosure @Sendable () throws -> any JobStore,
+        logs: @autoclosure @Sendable () throws -> any LogStore, workers: StorageWorkers? = nil, logger: Logger
     ) async throws {
         self.configuration = configuration
         self.workers = workers
@@ -29,7 +29,8 @@ public struct Daemon: Sendable {
             logger.warning("a certificate expires soon", metadata: ["certificate": "\(expiry)"])
         }
         engine = try JobEngine(
-            configuration: configuration.engine(shimProgram: shimProgram), jobs: jobs, logs: logs, logger: logger)
+            configuration: configuration.engine(shimProgram: shimProgram), jobs: try jobs(), logs: try logs(),
+            logger: logger)
     }
 
     static func identity(_ configuration: Configuration) throws -> TLSIdentity {

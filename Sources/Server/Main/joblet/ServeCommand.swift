@@ -14,6 +14,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
+        ServeCommand.occupyStandardStreams()
         let loaded = try options.load()
         let configuration = loaded.configuration
         LoggingSystem.bootstrap { _ in
@@ -28,7 +29,8 @@ struct ServeCommand: AsyncParsableCommand {
             case .embedded:
                 try await Daemon(
                     configuration: configuration, shimProgram: ServeCommand.program("joblet-shim"),
-                    jobs: try jobStore(configuration), logs: try logStore(configuration), logger: logger)
+                    jobs: try ServeCommand.jobStore(configuration), logs: try ServeCommand.logStore(configuration),
+                    logger: logger)
             case .workers:
                 try await withWorkers(loaded, logger)
             }
@@ -54,7 +56,14 @@ struct ServeCommand: AsyncParsableCommand {
 
     private static func program(_ name: String) -> String { "\(programs)/\(name)" }
 
-    private func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
+    /// Takes descriptors 0 to 2 where the caller closed them: the log must not go into a file that got their number.
+    private static func occupyStandardStreams() {
+        var descriptor: Int32
+        repeat { descriptor = open("/dev/null", O_RDWR) } while (0...STDERR_FILENO).contains(descriptor)
+        close(descriptor)
+    }
+
+    private static func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
         switch configuration.storage.state.backend {
         case .sqlite:
             try SQLiteJobStore(path: configuration.stateDatabase, durability: configuration.storage.durability)
@@ -63,7 +72,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    private func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
+    private static func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
         switch configuration.storage.logs.backend {
         case .localGzip:
             try LocalGzipLogStore(
