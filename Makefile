@@ -7,7 +7,8 @@ CHECK_FLAGS := --explicit-target-dependency-import-check error
 PREFIX ?= /opt/joblet
 PROGRAMS := joblet persist state rnx joblet-shim
 
-.PHONY: help setup all joblet persist state rnx shim demo test test-vm test-core check fmt proto bench install install-tools clean
+.PHONY: help setup all joblet persist state rnx shim demo test test-vm test-core check fmt proto bench install \
+	install-tools clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24

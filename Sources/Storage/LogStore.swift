@@ -13,7 +13,7 @@
 /// - Where the writer no longer has the bytes that the store expects, it says so by `skip`.
 /// - Reads see a prefix of what was appended, in one order of positions, both streams merged.
 ///   Neighbouring bytes of one stream and one time may come back as one fragment or as several.
-public protocol LogStore: Sendable {
+public protocol LogStore: PrunableStore {
     /// Makes a run of a job's fragments visible to readers.
     ///
     /// An empty run does nothing. Throws `gap(expected:)` where the run begins behind the store's end,
@@ -59,10 +59,6 @@ public protocol LogStore: Sendable {
     /// Lines are counted in each stream for itself; one without its newline at the end counts too.
     /// Throws `notFound` for a job that has no log.
     func cursor(forLast lines: Int, of query: LogQuery) async throws(StorageError) -> LogCursor
-
-    /// Removes everything of a job; no error where there is nothing. Later appends are refused either
-    /// way, also after the store was opened again.
-    func delete(_ job: JobID) async throws(StorageError)
 
     /// The jobs that have a log, ascending, from after `job` on, at most `limit`.
     func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID]

@@ -14,7 +14,7 @@ public struct MetricPoint: Sendable, Hashable {
     public var type: MetricType
     /// Which part of the job they belong to (`device` for a disk, `gpu` for an accelerator); empty for all of it.
     public var labels: [String: String]
-    /// The values by name; zeros are values and stay.
+    /// The values by name, finite numbers; zeros are values and stay. What could not be read has no name here.
     public var values: [String: Double]
 
     /// A point of the given values.

@@ -17,6 +17,8 @@ public protocol MetricStore: Sendable {
     func append(_ samples: [MetricSample], to job: JobID) async throws(StorageError)
 
     /// Gives up the samples between the store's end and `sequence`; nothing where the end is at or past it.
+    ///
+    /// May become durable with the next sample only.
     func skip(to sequence: UInt64, of job: JobID) async throws(StorageError)
 
     /// Makes everything appended so far durable and returns the sequence up to which that holds, by job.
@@ -33,8 +35,8 @@ public protocol MetricStore: Sendable {
 
     /// The next page of a job's samples that match `query`, from `sequence` on, at most `limit` (at least one).
     ///
-    /// A sample comes with the points that match; one without any is left out. Pages are stateless.
-    /// Throws `notFound` for a job that has no samples, `corrupt` at damage (once the page before it was
+    /// A sample comes with the points that match; one without any is left out. A page that is not the last
+    /// holds at least one sample. Pages are stateless: nothing stays open between two calls. Throws `notFound` for a job that has no samples, `corrupt` at damage (once the page before it was
     /// read), `cancelled` in a cancelled task.
     func read(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws(StorageError) -> MetricPage
 

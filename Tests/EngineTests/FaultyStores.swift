@@ -86,6 +86,11 @@ struct FaultyLogStore: LogStore {
         return await store.end(of: job)
     }
 
+    func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await writes.pass()
+        return try await store.trim(job, to: bytes)
+    }
+
     func read(_ query: LogQuery, after cursor: LogCursor, maxBytes: Int) async throws(StorageError) -> LogPage {
         try await reads.pass()
         return try await store.read(query, after: cursor, maxBytes: maxBytes)

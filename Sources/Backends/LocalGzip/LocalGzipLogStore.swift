@@ -83,6 +83,19 @@ public final class LocalGzipLogStore: LogStore {
         try await shard(of: job).delete(job)
     }
 
+    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await shard(of: job).trim(job, to: bytes)
+    }
+
+    public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        var usages: [JobUsage] = []
+        for job in try await jobs(after: job, limit: limit) {
+            // Nothing for a directory that was removed since.
+            if let usage = try await shard(of: job).usage(of: job) { usages.append(usage) }
+        }
+        return usages
+    }
+
     public func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID] {
         var found = Set(try await LogDirectory.shared.jobs(in: root))
         for shard in shards { found.formUnion(await shard.jobsInMemory()) }
@@ -100,7 +113,13 @@ public final class LocalGzipLogStore: LogStore {
         Int(job.words.low % UInt64(shards.count))
     }
 
-    private func shard(of job: JobID) -> LogShard {
+    /// The jobs that have a directory, whether there is a log in it or not.
+    func directories() async throws(StorageError) -> [JobID] {
+        let deleted = deleted.jobs
+        return try await LogDirectory.shared.directories(in: root).filter { !deleted.contains($0) }.sorted()
+    }
+
+    func shard(of job: JobID) -> LogShard {
         shards[shardIndex(of: job)]
     }
 
@@ -128,11 +147,17 @@ private actor LogDirectory {
     private nonisolated let thread = BlockingExecutor.shared.thread()
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
+    /// The jobs that have a directory.
+    func directories(in root: String) throws(StorageError) -> [JobID] {
+        try Directory.names(in: root).compactMap { name in
+            JobID(name).flatMap { $0.description == name ? $0 : nil }
+        }
+    }
+
     /// The jobs whose index holds more than its header.
     func jobs(in root: String) throws(StorageError) -> [JobID] {
         var jobs: [JobID] = []
-        for name in try Directory.names(in: root) {
-            guard let job = JobID(name), job.description == name else { continue }
+        for job in try directories(in: root) {
             let index = try File.identity(of: LogFiles(of: job, in: root).index)
             if let index, index.size > LogIndex.headerSize { jobs.append(job) }
         }

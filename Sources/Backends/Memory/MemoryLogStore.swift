@@ -54,6 +54,13 @@ public actor MemoryLogStore: LogStore {
         deleted.insert(job)
     }
 
+    public func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
+        var log = try log(of: job)
+        log.trim(to: Int(clamping: bytes))
+        logs[job] = log
+        return log.statistics.storedBytes
+    }
+
     public func jobs(after job: JobID?, limit: Int) -> [JobID] {
         let later = logs.keys.filter { id in job.map { id > $0 } ?? true }
         return Array(later.sorted().prefix(max(0, limit)))

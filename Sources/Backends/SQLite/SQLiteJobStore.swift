@@ -1,4 +1,3 @@
-import Foundation
 import GRDB
 public import Storage
 
@@ -8,32 +7,17 @@ public import Storage
 /// holds; readers see the state before or after it and wait for no writer.
 public final class SQLiteJobStore: JobStore {
     let database: DatabasePool
+    private let now: @Sendable () -> Int64
 
     /// Opens the database at `path`, made with mode 0600 in a directory with mode 0700 where missing.
     ///
-    /// With `power` every commit is synced to the disk, with `process` only checkpoints are.
-    public init(path: String, durability: Durability = .process) throws(StorageError) {
-        let directory = Directory.parent(of: path)
-        try Directory.create(directory)
-        // SQLite gives its -wal and -shm files the mode of the database.
-        if try File.open(path, O_RDWR | O_CREAT) == nil {
-            throw .unavailable(reason: "\(path) cannot be made")
-        }
-        do {
-            database = try DatabasePool(path: path, configuration: Self.configuration)
-            // The pool asks for NORMAL when it turns the journal to WAL.
-            if durability == .power {
-                try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            }
-            let migrator = JobSchema.migrator
-            if try database.read(migrator.hasBeenSuperseded) {
-                throw StorageError.unavailable(reason: "\(path) was written by a newer version of this program")
-            }
-            try migrator.migrate(database)
-        } catch {
-            throw StorageError(sqlite: error, path: path)
-        }
-        if durability == .power { try Directory.synchronize(directory) }
+    /// With `power` every commit is synced to the disk, with `process` only checkpoints are. `now` tells the time
+    /// that tombstones get, in nanoseconds since 1970.
+    public init(
+        path: String, durability: Durability = .process, now: @escaping @Sendable () -> Int64 = Tombstones.now
+    ) throws(StorageError) {
+        database = try Self.open(path, durability)
+        self.now = now
     }
 
     public func put(_ records: [JobRecord]) async throws(StorageError) {
@@ -68,38 +52,42 @@ public final class SQLiteJobStore: JobStore {
     }
 
     public func delete(_ id: JobID, version: UInt64) async throws(StorageError) {
-        try await write { db in try db.bury(id, version: version) }
+        let time = now()
+        try await write { db in try db.bury(id, version: version, at: time) }
     }
 
-    private static var configuration: Configuration {
-        var configuration = Configuration()
-        configuration.label = "joblet.jobs"
-        configuration.busyMode = .timeout(5)
-        configuration.maximumReaderCount = 2
-        configuration.prepareDatabase { db in
-            // Pages of a connection's cache, in KiB: rows are read once.
-            try db.execute(sql: "PRAGMA cache_size = -512")
-        }
-        return configuration
+    /// Copies the database as it stands to a new file at `path`, readable by this store, while it is used.
+    public func backup(to path: String) async throws(StorageError) {
+        try await SQLiteMaintenance.shared.backUp(database, to: path)
+    }
+
+    /// What `PRAGMA integrity_check` finds; none where the database is sound.
+    public func integrityProblems() async throws(StorageError) -> [String] {
+        try await SQLiteMaintenance.shared.integrityProblems(of: database)
+    }
+
+    /// Saves what can be read of a damaged database at `path`, which no one has open, into a new one in its place.
+    ///
+    /// The damaged files stay beside it with `.damaged` behind their names. Returns how many records were saved.
+    public static func recover(path: String) async throws(StorageError) -> Int {
+        try await SQLiteMaintenance.shared.recover(path, open: { path throws(StorageError) in try open(path, .power) })[
+            "jobs"]
+            ?? 0
+    }
+
+    private static func open(_ path: String, _ durability: Durability) throws(StorageError) -> DatabasePool {
+        try DatabasePool.open(path, label: "joblet.jobs", durability, JobSchema.migrator)
     }
 
     private func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StorageError) -> Value {
-        do {
-            return try await database.read(body)
-        } catch {
-            throw StorageError(sqlite: error, path: database.path)
-        }
+        try await database.perform { try await $0.read(body) }
     }
 
     private func write<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(StorageError) -> Value {
-        do {
-            return try await database.write(body)
-        } catch {
-            throw StorageError(sqlite: error, path: database.path)
-        }
+        try await database.perform { try await $0.write(body) }
     }
 }

@@ -37,6 +37,13 @@ struct ServeCommand: AsyncParsableCommand {
         try await daemon.run()
     }
 
+    /// Takes descriptors 0 to 2 where the caller closed them: the log must not go into a file that got their number.
+    private static func occupyStandardStreams() {
+        var descriptor: Int32
+        repeat { descriptor = open("/dev/null", O_RDWR) } while (0...STDERR_FILENO).contains(descriptor)
+        close(descriptor)
+    }
+
     /// The daemon on the stores of `persist` and `state`, which read the same configuration.
     private func withWorkers(_ loaded: Server.Configuration.Loaded, _ logger: Logger) async throws -> Daemon {
         var arguments: [String] = []
@@ -55,13 +62,6 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private static func program(_ name: String) -> String { "\(programs)/\(name)" }
-
-    /// Takes descriptors 0 to 2 where the caller closed them: the log must not go into a file that got their number.
-    private static func occupyStandardStreams() {
-        var descriptor: Int32
-        repeat { descriptor = open("/dev/null", O_RDWR) } while (0...STDERR_FILENO).contains(descriptor)
-        close(descriptor)
-    }
 
     private static func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
         switch configuration.storage.state.backend {

@@ -1,0 +1,147 @@
+package import Storage
+
+/// Samples as JSON Lines: one line a point, in order; those of one sample share its sequence.
+///
+/// `{"timestamp":ns,"metric_type":"cpu","values":{…},"sequence":n,"labels":{…}}`, names sorted. A sample without
+/// points is a line without `metric_type`.
+package enum MetricLines {
+    /// A line that is none of ours.
+    package struct Malformed: Error, Equatable {}
+
+    /// Adds the lines of a sample.
+    package static func append(_ sample: MetricSample, to text: inout [UInt8]) {
+        if sample.points.isEmpty { line(sample, nil, &text) }
+        for point in sample.points { line(sample, point, &text) }
+    }
+
+    /// The samples that whole lines spell, in their order.
+    package static func samples(_ text: [UInt8]) throws(Malformed) -> [MetricSample] {
+        var samples: [MetricSample] = []
+        for line in text.split(separator: UInt8(ascii: "\n")) {
+            let (sequence, time, point) = try parse(line)
+            if samples.last?.sequence != sequence {
+                samples.append(MetricSample(sequence: sequence, time: time, points: []))
+            }
+            guard samples.last?.time == time else { throw Malformed() }
+            if let point { samples[samples.count - 1].points.append(point) }
+        }
+        return samples
+    }
+
+    /// Names and values as one JSON object, sorted by name; what is not finite is left out.
+    package static func object(_ values: [String: Double]) -> [UInt8] {
+        var text: [UInt8] = []
+        append(values, &text)
+        return text
+    }
+
+    /// Names and texts as one JSON object, sorted by name.
+    package static func object(_ labels: [String: String]) -> [UInt8] {
+        var text: [UInt8] = []
+        append(labels, &text)
+        return text
+    }
+
+    /// The values of an object of numbers.
+    package static func values(_ text: String) throws(Malformed) -> [String: Double] {
+        var scanner = JSONScanner(Array(text.utf8)[...])
+        let values = try scanner.numbers()
+        try scanner.finish()
+        return values
+    }
+
+    /// The texts of an object of strings.
+    package static func labels(_ text: String) throws(Malformed) -> [String: String] {
+        var scanner = JSONScanner(Array(text.utf8)[...])
+        let labels = try scanner.texts()
+        try scanner.finish()
+        return labels
+    }
+
+    private static func line(_ sample: MetricSample, _ point: MetricPoint?, _ text: inout [UInt8]) {
+        text += "{\"timestamp\":\(sample.time),".utf8
+        if let point {
+            text += "\"metric_type\":\"\(point.type.rawValue)\",\"values\":".utf8
+            append(point.values, &text)
+            text += ",".utf8
+        }
+        text += "\"sequence\":\(sample.sequence)".utf8
+        if let point {
+            text += ",\"labels\":".utf8
+            append(point.labels, &text)
+        }
+        text += "}\n".utf8
+    }
+
+    private static func append(_ values: [String: Double], _ text: inout [UInt8]) {
+        var separator = UInt8(ascii: "{")
+        if values.isEmpty { text.append(separator) }
+        for (name, value) in values.sorted(by: { $0.key < $1.key }) where value.isFinite {
+            text.append(separator)
+            separator = UInt8(ascii: ",")
+            append(name, &text)
+            text.append(UInt8(ascii: ":"))
+            // Counters are whole numbers: shorter and plainer without a fraction.
+            if let whole = Int64(exactly: value), abs(value) < 1e15 {
+                text += "\(whole)".utf8
+            } else {
+                text += "\(value)".utf8
+            }
+        }
+        if !values.isEmpty, separator == UInt8(ascii: "{") { text.append(separator) }
+        text.append(UInt8(ascii: "}"))
+    }
+
+    private static func append(_ labels: [String: String], _ text: inout [UInt8]) {
+        var separator = UInt8(ascii: "{")
+        if labels.isEmpty { text.append(separator) }
+        for (name, value) in labels.sorted(by: { $0.key < $1.key }) {
+            text.append(separator)
+            separator = UInt8(ascii: ",")
+            append(name, &text)
+            text.append(UInt8(ascii: ":"))
+            append(value, &text)
+        }
+        text.append(UInt8(ascii: "}"))
+    }
+
+    private static func append(_ string: String, _ text: inout [UInt8]) {
+        text.append(UInt8(ascii: "\""))
+        for byte in string.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                text.append(UInt8(ascii: "\\"))
+                text.append(byte)
+            case 0..<0x20:
+                text += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
+            default: text.append(byte)
+            }
+        }
+        text.append(UInt8(ascii: "\""))
+    }
+
+    private static func parse(
+        _ line: ArraySlice<UInt8>
+    ) throws(Malformed) -> (sequence: UInt64, time: Int64, point: MetricPoint?) {
+        var scanner = JSONScanner(line)
+        var (sequence, time): (UInt64?, Int64?) = (nil, nil)
+        var type: String?
+        var values: [String: Double] = [:]
+        var labels: [String: String] = [:]
+        try scanner.members { (scanner, name) throws(Malformed) in
+            switch name {
+            case "timestamp": time = Int64(try scanner.token())
+            case "sequence": sequence = UInt64(try scanner.token())
+            case "metric_type": type = try scanner.text()
+            case "values": values = try scanner.numbers()
+            case "labels": labels = try scanner.texts()
+            default: throw Malformed()
+            }
+        }
+        try scanner.finish()
+        guard let sequence, let time else { throw Malformed() }
+        guard let type else { return (sequence, time, nil) }
+        guard let type = MetricType(rawValue: type) else { throw Malformed() }
+        return (sequence, time, MetricPoint(type: type, labels: labels, values: values))
+    }
+}
