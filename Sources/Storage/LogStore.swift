@@ -79,17 +79,27 @@ public struct LogQuery: Sendable, Hashable {
     public var until: Int64?
     /// Where to stop: only bytes and gap notes at positions below this one; nil for the end.
     public var endPosition: UInt64?
+    /// Only lines that contain these bytes, and gap notes; nil for everything.
+    ///
+    /// Lines are those of what the rest of the query asks for, each stream for itself; where reading begins a line
+    /// begins. A page ends with a whole line rather than at its size, which it may exceed by a line and 256 KiB, and
+    /// one without any match may be empty and not the last. See `LineFilter` for very long lines.
+    public var grep: LinePattern?
+    /// Whether a line that the end of what is asked for cuts is taken as it is. Otherwise, with `grep`, the last page
+    /// ends before it, and `LogPage.next` is where it begins. Says nothing without `grep`.
+    public var endsLines = true
 
     /// Everything of `job`, narrowed by the other arguments.
     public init(
         job: JobID, streams: Set<LogStream> = Set(LogStream.allCases), since: Int64? = nil,
-        until: Int64? = nil, endPosition: UInt64? = nil
+        until: Int64? = nil, endPosition: UInt64? = nil, grep: LinePattern? = nil
     ) {
         self.job = job
         self.streams = streams
         self.since = since
         self.until = until
         self.endPosition = endPosition
+        self.grep = grep
     }
 
     /// Whether a fragment of that stream and time is wanted.

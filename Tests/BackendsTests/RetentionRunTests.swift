@@ -35,14 +35,14 @@ import Testing
             let policy = RetentionPolicy(maximumAge: 3 * Self.day + 1, maximumJobBytes: 50_000)
             let live: Set = [jobs[0], jobs[5]]
             let run = RetentionRun(of: policy, on: store, pageSize: 2)
-            let reports = Reports()
+            let reports = Collected<RetentionReport>()
             let report = try await run.run(now: Self.now, live: { live }) { reports.add($0) }
             #expect(report.examinedJobs == 6)
             #expect(report.examinedBytes == sizes.values.reduce(0, +))
             #expect(report.deletedJobs == [.age: 1])
             #expect(report.trimmedJobs == 3)
             #expect(report.failures.isEmpty)
-            #expect(reports.last == report)
+            #expect(reports.all.last == report)
             let left = try await self.sizes(store)
             #expect(report.freedBytes == sizes.values.reduce(0, +) - left.values.reduce(0, +))
             #expect(Set(left.keys) == Set(jobs).subtracting([jobs[1]]))
@@ -95,6 +95,29 @@ import Testing
         #expect(report.archivedJobs == 3)
         #expect(report.failures.map(\.job) == [jobs[1]])
         #expect(await store.jobs(after: nil, limit: 9) == [jobs[1]])
+    }
+
+    @Test func `what goes is in the archive before, whole`() async throws {
+        try await withScratchDirectory { path in
+            let store = try LocalGzipLogStore(directory: "\(path)/logs")
+            let archive = try SQLiteLogStore(path: "\(path)/archive.db")
+            let jobs = try await fill(store, days: 4)
+            var before: [JobID: Transcript] = [:]
+            for job in jobs { before[job] = try await store.transcript(of: LogQuery(job: job)) }
+            let copy = LogCopy(from: store, to: archive)
+            let policy = RetentionPolicy(maximumAge: 2 * Self.day + 1, maximumJobBytes: 20_000)
+            let run = RetentionRun(
+                of: policy, on: store,
+                archive: { job throws(StorageError) in _ = try await copy.copy(job) })
+            // Twice: what was trimmed by the first run is archived again by the second, with nothing to add.
+            for (archived, now) in [(4, Self.now), (3, Self.now + 3 * Self.day)] {
+                let report = try await run.run(now: now, live: { [] })
+                #expect(report.archivedJobs == archived)
+                #expect(report.failures.isEmpty)
+            }
+            #expect(try await store.jobs(after: nil, limit: 9).isEmpty)
+            for job in jobs { #expect(try await archive.transcript(of: LogQuery(job: job)) == before[job]) }
+        }
     }
 
     @Test func `a job whose files cannot be read, or are gone, is no obstacle`() async throws {
@@ -170,13 +193,4 @@ import Testing
         let usages = try await store.usages(after: nil, limit: 1000)
         return Dictionary(uniqueKeysWithValues: usages.map { ($0.job, $0.storedBytes) })
     }
-}
-
-/// The reports that a run gave.
-private final class Reports: Sendable {
-    private let reports = Mutex<[RetentionReport]>([])
-
-    func add(_ report: RetentionReport) { reports.withLock { $0.append(report) } }
-
-    var last: RetentionReport? { reports.withLock { $0.last } }
 }

@@ -10,8 +10,10 @@ struct GzipReader: ~Copyable {
         case text([UInt8])
         /// The member's end: its checksum and length are right.
         case memberEnd
-        /// From the beginning of the current member on there is none, or it breaks off.
+        /// From the beginning of the current member on there is none, or not this one.
         case damaged
+        /// The file ends before the current member does.
+        case truncated
         /// The file's end, behind the last member.
         case end
     }
@@ -46,11 +48,11 @@ struct GzipReader: ~Copyable {
         joblet_gunzip_destroy(context)
     }
 
-    /// The next piece; after `damaged` and `end` always the same until `seekMember`.
+    /// The next piece; after `damaged`, `truncated` and `end` always the same until `seekMember`.
     mutating func next() throws(StorageError) -> Piece {
         while true {
             if let end = endMember() { return end }
-            if used == input.count, try !fill() { return place == memberStart ? .end : .damaged }
+            if used == input.count, try !fill() { return place == memberStart ? .end : .truncated }
             var consumed = 0
             var produced = 0
             var result: Int32 = 0

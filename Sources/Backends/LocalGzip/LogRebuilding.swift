@@ -53,7 +53,7 @@ struct LogRebuilding {
                 member = []
                 continue
             case .end: return
-            case .text, .damaged:
+            case .text, .damaged, .truncated:
                 member = []
                 let damage = reader.memberStart
                 let isFound = try reader.seekMember()

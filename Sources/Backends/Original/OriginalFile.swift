@@ -3,13 +3,16 @@ import Storage
 
 /// The JSON lines of a file that the original wrote: gzip members, the last of which a crash may have cut.
 struct OriginalFile<Line: Decodable>: ~Copyable {
-    /// The longest line that is decoded: the original wrote none longer than its messages.
-    private static var longestLine: Int { 256 << 20 }
+    /// The most text of a member: the original wrote none larger than a hundred of its messages.
+    private static var largestMember: Int { 256 << 20 }
 
     private var reader: GzipReader?
     private let decoder = JSONDecoder()
+    /// Text of members that were found whole.
     private var text: [UInt8] = []
     private var used = 0
+    /// Text of the current member.
+    private var member: [UInt8] = []
     private var isAtEnd = false
     /// Lines that could not be decoded, and places where the file is damaged.
     private(set) var badLines = 0
@@ -53,19 +56,31 @@ struct OriginalFile<Line: Decodable>: ~Copyable {
         }
     }
 
-    /// Text of a member that breaks off is used as far as it goes: each line is checked by its form.
     private mutating func fill() throws(StorageError) {
         switch try reader?.next() ?? .end {
-        case .text(let piece):
-            if text.count + piece.count > Self.longestLine { text = [] }
-            text += piece
-        case .memberEnd: break
+        case .text(let piece) where member.count + piece.count <= Self.largestMember: member += piece
+        case .memberEnd:
+            text += member
+            member = []
         case .end: isAtEnd = true
-        case .damaged:
+        case .text, .damaged:
             damages += 1
-            // A line that is cut ends here.
-            if !text.isEmpty { text.append(UInt8(ascii: "\n")) }
+            endLine()
             if try reader?.seekMember() != true { isAtEnd = true }
+        case .truncated:
+            damages += 1
+            let rest = member
+            endLine()
+            // Where another member follows it was not the end of the file that cut this one.
+            if try reader?.seekMember() == true { return }
+            text += rest
+            isAtEnd = true
         }
+    }
+
+    /// Ends a line that lacks its rest, before what was damaged.
+    private mutating func endLine() {
+        member = []
+        if !text.isEmpty { text.append(UInt8(ascii: "\n")) }
     }
 }

@@ -50,11 +50,17 @@ public final class SQLiteLogStore: LogStore {
     public func read(
         _ query: LogQuery, after cursor: LogCursor, maxBytes: Int
     ) async throws(StorageError) -> LogPage {
-        try await logs.read(query, after: cursor, maxBytes: maxBytes)
+        if let pattern = query.grep {
+            return try await search(query, for: pattern, after: cursor, maxBytes: maxBytes)
+        }
+        return try await logs.read(query, after: cursor, maxBytes: maxBytes)
     }
 
     public func cursor(forLast lines: Int, of query: LogQuery) async throws(StorageError) -> LogCursor {
-        try await logs.cursor(forLast: lines, of: query)
+        if let pattern = query.grep {
+            return try await searchCursor(forLast: lines, of: query, for: pattern)
+        }
+        return try await logs.cursor(forLast: lines, of: query)
     }
 
     public func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID] {
