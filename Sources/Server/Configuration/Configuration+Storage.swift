@@ -51,6 +51,8 @@ extension Configuration {
     public enum LogBackend: String, Sendable, CaseIterable {
         /// Gzip files, one directory a job.
         case localGzip = "local-gzip"
+        /// One SQLite database.
+        case sqlite
         /// Objects in a bucket of S3 or of a service that speaks its protocol.
         case s3
         /// In memory; gone when the process ends.

@@ -8,7 +8,7 @@
 //                            ◄─────────   Welcome (version, limit, window) or Refusal, then the end
 //   Request (id, call)       ─────────►   the calls run concurrently, those that write one job in their order
 //                            ◄─────────   Reply (id, result): the acknowledgement
-//   Cancel (id)              ─────────►   ends a call early; it is still answered
+//   Cancel (id)              ─────────►   ends a call early; an answer may come all the same
 //   Alive                    ─────────►   answered by Alive, whatever the store does
 //
 // A client keeps a request until it is answered and sends it again over the next connection where this one ends

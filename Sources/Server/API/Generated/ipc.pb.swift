@@ -18,7 +18,7 @@
 //                            ◄─────────   Welcome (version, limit, window) or Refusal, then the end
 //   Request (id, call)       ─────────►   the calls run concurrently, those that write one job in their order
 //                            ◄─────────   Reply (id, result): the acknowledgement
-//   Cancel (id)              ─────────►   ends a call early; it is still answered
+//   Cancel (id)              ─────────►   ends a call early; an answer may come all the same
 //   Alive                    ─────────►   answered by Alive, whatever the store does
 //
 // A client keeps a request until it is answered and sends it again over the next connection where this one ends
@@ -303,6 +303,22 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     set {call = .logStatistics(newValue)}
   }
 
+  public var logUsages: Joblet_Ipc_JobPageQuery {
+    get {
+      if case .logUsages(let v)? = call {return v}
+      return Joblet_Ipc_JobPageQuery()
+    }
+    set {call = .logUsages(newValue)}
+  }
+
+  public var trimLog: Joblet_Ipc_TrimLog {
+    get {
+      if case .trimLog(let v)? = call {return v}
+      return Joblet_Ipc_TrimLog()
+    }
+    set {call = .trimLog(newValue)}
+  }
+
   public var appendMetrics: Joblet_Ipc_AppendMetrics {
     get {
       if case .appendMetrics(let v)? = call {return v}
@@ -437,6 +453,8 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     case deleteLog(Joblet_Ipc_JobID)
     case logJobs(Joblet_Ipc_JobPageQuery)
     case logStatistics(Joblet_Ipc_JobID)
+    case logUsages(Joblet_Ipc_JobPageQuery)
+    case trimLog(Joblet_Ipc_TrimLog)
     case appendMetrics(Joblet_Ipc_AppendMetrics)
     case skipMetrics(Joblet_Ipc_Skip)
     case syncMetrics(Joblet_Ipc_Jobs)
@@ -555,6 +573,14 @@ public nonisolated struct Joblet_Ipc_Reply: Sendable {
     set {result = .records(newValue)}
   }
 
+  public var usages: Joblet_Ipc_Usages {
+    get {
+      if case .usages(let v)? = result {return v}
+      return Joblet_Ipc_Usages()
+    }
+    set {result = .usages(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Result: Equatable, Sendable {
@@ -569,6 +595,7 @@ public nonisolated struct Joblet_Ipc_Reply: Sendable {
     case metricPage(Joblet_Ipc_MetricPage)
     case metricStatistics(Joblet_Ipc_MetricStatistics)
     case records(Joblet_Ipc_Records)
+    case usages(Joblet_Ipc_Usages)
 
   }
 
@@ -794,7 +821,7 @@ public nonisolated struct Joblet_Ipc_PrefixQuery: Sendable {
   public init() {}
 }
 
-/// The end of a log or of the samples of a job; absent where the job is not known.
+/// The end of a log or of the samples of a job, absent where the job is not known; or the bytes left after a trim.
 public nonisolated struct Joblet_Ipc_Position: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -963,6 +990,19 @@ public nonisolated struct Joblet_Ipc_LogQuery: Sendable {
   /// Clears the value of `endPosition`. Subsequent reads from it will return its default value.
   public mutating func clearEndPosition() {self._endPosition = nil}
 
+  /// only lines that contain these bytes
+  public var grep: Data {
+    get {_grep ?? Data()}
+    set {_grep = newValue}
+  }
+  /// Returns true if `grep` has been explicitly set.
+  public var hasGrep: Bool {self._grep != nil}
+  /// Clears the value of `grep`. Subsequent reads from it will return its default value.
+  public mutating func clearGrep() {self._grep = nil}
+
+  /// with grep: whether a line that the end cuts is left out
+  public var leavesCutLines: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -971,6 +1011,7 @@ public nonisolated struct Joblet_Ipc_LogQuery: Sendable {
   fileprivate var _since: Int64? = nil
   fileprivate var _until: Int64? = nil
   fileprivate var _endPosition: UInt64? = nil
+  fileprivate var _grep: Data? = nil
 }
 
 public nonisolated struct Joblet_Ipc_LogCursor: Sendable {
@@ -1111,6 +1152,86 @@ public nonisolated struct Joblet_Ipc_LogStatistics: Sendable {
 
   fileprivate var _earliest: Int64? = nil
   fileprivate var _latest: Int64? = nil
+}
+
+/// Drops the oldest part of a log until the rest takes at most that many bytes.
+public nonisolated struct Joblet_Ipc_TrimLog: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var job: Joblet_Ipc_JobID {
+    get {_job ?? Joblet_Ipc_JobID()}
+    set {_job = newValue}
+  }
+  /// Returns true if `job` has been explicitly set.
+  public var hasJob: Bool {self._job != nil}
+  /// Clears the value of `job`. Subsequent reads from it will return its default value.
+  public mutating func clearJob() {self._job = nil}
+
+  public var bytes: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _job: Joblet_Ipc_JobID? = nil
+}
+
+/// What a store holds of each job.
+public nonisolated struct Joblet_Ipc_Usages: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var usages: [Joblet_Ipc_Usages.Usage] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public nonisolated struct Usage: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    public var job: Joblet_Ipc_JobID {
+      get {_job ?? Joblet_Ipc_JobID()}
+      set {_job = newValue}
+    }
+    /// Returns true if `job` has been explicitly set.
+    public var hasJob: Bool {self._job != nil}
+    /// Clears the value of `job`. Subsequent reads from it will return its default value.
+    public mutating func clearJob() {self._job = nil}
+
+    public var storedBytes: UInt64 = 0
+
+    public var earliest: Int64 {
+      get {_earliest ?? 0}
+      set {_earliest = newValue}
+    }
+    /// Returns true if `earliest` has been explicitly set.
+    public var hasEarliest: Bool {self._earliest != nil}
+    /// Clears the value of `earliest`. Subsequent reads from it will return its default value.
+    public mutating func clearEarliest() {self._earliest = nil}
+
+    public var latest: Int64 {
+      get {_latest ?? 0}
+      set {_latest = newValue}
+    }
+    /// Returns true if `latest` has been explicitly set.
+    public var hasLatest: Bool {self._latest != nil}
+    /// Clears the value of `latest`. Subsequent reads from it will return its default value.
+    public mutating func clearLatest() {self._latest = nil}
+
+    public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    public init() {}
+
+    fileprivate var _job: Joblet_Ipc_JobID? = nil
+    fileprivate var _earliest: Int64? = nil
+    fileprivate var _latest: Int64? = nil
+  }
+
+  public init() {}
 }
 
 public nonisolated struct Joblet_Ipc_MetricPoint: Sendable {
@@ -1800,7 +1921,7 @@ nonisolated extension Joblet_Ipc_Cancel: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Request"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}check\0\u{4}\u{8}append_log\0\u{3}skip_log\0\u{3}sync_logs\0\u{3}finish_log\0\u{3}end_of_log\0\u{3}read_log\0\u{3}log_tail\0\u{3}delete_log\0\u{3}log_jobs\0\u{3}log_statistics\0\u{4}\u{b}append_metrics\0\u{3}skip_metrics\0\u{3}sync_metrics\0\u{3}finish_metrics\0\u{3}end_of_metrics\0\u{3}read_metrics\0\u{3}delete_metrics\0\u{3}metric_jobs\0\u{3}metric_statistics\0\u{4}\u{c}put_records\0\u{3}sync_records\0\u{3}get_record\0\u{3}record_ids\0\u{3}list_records\0\u{3}delete_record\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}check\0\u{4}\u{8}append_log\0\u{3}skip_log\0\u{3}sync_logs\0\u{3}finish_log\0\u{3}end_of_log\0\u{3}read_log\0\u{3}log_tail\0\u{3}delete_log\0\u{3}log_jobs\0\u{3}log_statistics\0\u{3}log_usages\0\u{3}trim_log\0\u{4}\u{9}append_metrics\0\u{3}skip_metrics\0\u{3}sync_metrics\0\u{3}finish_metrics\0\u{3}end_of_metrics\0\u{3}read_metrics\0\u{3}delete_metrics\0\u{3}metric_jobs\0\u{3}metric_statistics\0\u{4}\u{c}put_records\0\u{3}sync_records\0\u{3}get_record\0\u{3}record_ids\0\u{3}list_records\0\u{3}delete_record\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1950,6 +2071,32 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.call = .logStatistics(v)
+        }
+      }()
+      case 20: try {
+        var v: Joblet_Ipc_JobPageQuery?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .logUsages(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .logUsages(v)
+        }
+      }()
+      case 21: try {
+        var v: Joblet_Ipc_TrimLog?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .trimLog(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .trimLog(v)
         }
       }()
       case 30: try {
@@ -2205,6 +2352,14 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
       guard case .logStatistics(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
     }()
+    case .logUsages?: try {
+      guard case .logUsages(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .trimLog?: try {
+      guard case .trimLog(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
     case .appendMetrics?: try {
       guard case .appendMetrics(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
@@ -2280,7 +2435,7 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Reply"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}done\0\u{1}failure\0\u{1}position\0\u{1}positions\0\u{3}log_page\0\u{3}log_cursor\0\u{1}jobs\0\u{3}log_statistics\0\u{3}metric_page\0\u{3}metric_statistics\0\u{1}records\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}done\0\u{1}failure\0\u{1}position\0\u{1}positions\0\u{3}log_page\0\u{3}log_cursor\0\u{1}jobs\0\u{3}log_statistics\0\u{3}metric_page\0\u{3}metric_statistics\0\u{1}records\0\u{1}usages\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2432,6 +2587,19 @@ nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._Me
           self.result = .records(v)
         }
       }()
+      case 13: try {
+        var v: Joblet_Ipc_Usages?
+        var hadOneofValue = false
+        if let current = self.result {
+          hadOneofValue = true
+          if case .usages(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.result = .usages(v)
+        }
+      }()
       default: break
       }
     }
@@ -2489,6 +2657,10 @@ nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._Me
     case .records?: try {
       guard case .records(let v)? = self.result else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .usages?: try {
+      guard case .usages(let v)? = self.result else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
     }()
     case nil: break
     }
@@ -3114,7 +3286,7 @@ nonisolated extension Joblet_Ipc_AppendLog: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".LogQuery"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}standard_output\0\u{3}standard_error\0\u{1}since\0\u{1}until\0\u{3}end_position\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}standard_output\0\u{3}standard_error\0\u{1}since\0\u{1}until\0\u{3}end_position\0\u{1}grep\0\u{3}leaves_cut_lines\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3128,6 +3300,8 @@ nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf.
       case 4: try { try decoder.decodeSingularSInt64Field(value: &self._since) }()
       case 5: try { try decoder.decodeSingularSInt64Field(value: &self._until) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self._endPosition) }()
+      case 7: try { try decoder.decodeSingularBytesField(value: &self._grep) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.leavesCutLines) }()
       default: break
       }
     }
@@ -3156,6 +3330,12 @@ nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf.
     try { if let v = self._endPosition {
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
     } }()
+    try { if let v = self._grep {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 7)
+    } }()
+    if self.leavesCutLines != false {
+      try visitor.visitSingularBoolField(value: self.leavesCutLines, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3166,6 +3346,8 @@ nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs._since != rhs._since {return false}
     if lhs._until != rhs._until {return false}
     if lhs._endPosition != rhs._endPosition {return false}
+    if lhs._grep != rhs._grep {return false}
+    if lhs.leavesCutLines != rhs.leavesCutLines {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3379,6 +3561,124 @@ nonisolated extension Joblet_Ipc_LogStatistics: SwiftProtobuf.Message, SwiftProt
   public static func ==(lhs: Joblet_Ipc_LogStatistics, rhs: Joblet_Ipc_LogStatistics) -> Bool {
     if lhs.bytes != rhs.bytes {return false}
     if lhs.lines != rhs.lines {return false}
+    if lhs.storedBytes != rhs.storedBytes {return false}
+    if lhs._earliest != rhs._earliest {return false}
+    if lhs._latest != rhs._latest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_TrimLog: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".TrimLog"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._job {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_TrimLog, rhs: Joblet_Ipc_TrimLog) -> Bool {
+    if lhs._job != rhs._job {return false}
+    if lhs.bytes != rhs.bytes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Usages: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Usages"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}usages\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.usages) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.usages.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.usages, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Usages, rhs: Joblet_Ipc_Usages) -> Bool {
+    if lhs.usages != rhs.usages {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Usages.Usage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = Joblet_Ipc_Usages.protoMessageName + ".Usage"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}stored_bytes\0\u{1}earliest\0\u{1}latest\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.storedBytes) }()
+      case 3: try { try decoder.decodeSingularSInt64Field(value: &self._earliest) }()
+      case 4: try { try decoder.decodeSingularSInt64Field(value: &self._latest) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._job {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.storedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.storedBytes, fieldNumber: 2)
+    }
+    try { if let v = self._earliest {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._latest {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Usages.Usage, rhs: Joblet_Ipc_Usages.Usage) -> Bool {
+    if lhs._job != rhs._job {return false}
     if lhs.storedBytes != rhs.storedBytes {return false}
     if lhs._earliest != rhs._earliest {return false}
     if lhs._latest != rhs._latest {return false}

@@ -77,6 +77,8 @@ struct ServeCommand: AsyncParsableCommand {
         case .localGzip:
             try LocalGzipLogStore(
                 directory: configuration.logDirectory, durability: configuration.storage.durability)
+        case .sqlite:
+            try SQLiteLogStore(path: configuration.logDatabase, durability: configuration.storage.durability)
         case .memory: MemoryLogStore()
         case .s3: throw EmbeddedStoreError(key: "storage.logs.backend")
         }

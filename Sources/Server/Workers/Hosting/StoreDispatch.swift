@@ -1,5 +1,6 @@
 import JobletAPI
 import Storage
+import SwiftProtobuf
 
 /// Turns calls of the wire into calls of the stores, and what comes of them into answers.
 struct StoreDispatch: Sendable {
@@ -18,6 +19,7 @@ struct StoreDispatch: Sendable {
         switch call {
         case .appendLog(let message): await logOrder.run(JobID(message.job)) { await self.perform(call) }
         case .skipLog(let message): await logOrder.run(JobID(message.job)) { await self.perform(call) }
+        case .trimLog(let message): await logOrder.run(JobID(message.job)) { await self.perform(call) }
         case .finishLog(let job), .deleteLog(let job):
             await logOrder.run(JobID(job)) { await self.perform(call) }
         case .appendMetrics(let message): await metricOrder.run(JobID(message.job)) { await self.perform(call) }
@@ -55,7 +57,9 @@ struct StoreDispatch: Sendable {
         case .syncLogs(let jobs): return .positions(.init(try await logs.sync(JobID.list(jobs.ids))))
         case .endOfLog(let job): return .position(.init(try await logs.end(of: JobID(job))))
         case .readLog(let message):
-            let limit = count(message.maxBytes, atMost: RequestBudget.pageBytes(frameLimit: frameLimit))
+            // With a text filter a page may be longer by a line.
+            let room = RequestBudget.pageBytes(frameLimit: frameLimit) / (message.query.hasGrep ? 2 : 1)
+            let limit = count(message.maxBytes, atMost: room)
             let page = try await logs.read(
                 LogQuery(message.query), after: LogCursor(message.after), maxBytes: max(1, limit))
             return .logPage(page.message)
@@ -64,6 +68,11 @@ struct StoreDispatch: Sendable {
                 try await logs.cursor(forLast: count(message.lines), of: LogQuery(message.query)).message)
         case .logJobs(let message):
             return .jobs(.init(try await logs.jobs(after: message.start, limit: message.limit(frameLimit))))
+        case .logUsages(let message):
+            let usages = try await logs.usages(after: message.start, limit: message.limit(2 * frameLimit / 3))
+            return .usages(.with { $0.usages = usages.map(\.message) })
+        case .trimLog(let message):
+            return .position(.init(try await logs.trim(JobID(message.job), to: message.bytes)))
         case .logStatistics(let job): return .logStatistics(try await logs.statistics(of: JobID(job)).message)
         default: return nil
         }

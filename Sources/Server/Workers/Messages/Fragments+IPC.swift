@@ -87,6 +87,8 @@ extension LogQuery {
             endPosition: message.hasEndPosition ? message.endPosition : nil)
         if message.standardOutput { streams.insert(.stdout) }
         if message.standardError { streams.insert(.stderr) }
+        grep = message.hasGrep ? LinePattern(message.grep) : nil
+        endsLines = !message.leavesCutLines
     }
 
     /// The query as a message.
@@ -98,6 +100,8 @@ extension LogQuery {
             if let since { message.since = since }
             if let until { message.until = until }
             if let endPosition { message.endPosition = endPosition }
+            if let grep { message.grep = Data(grep.bytes) }
+            message.leavesCutLines = !endsLines
         }
     }
 }
@@ -146,6 +150,27 @@ extension LogStatistics {
         .with { message in
             message.bytes = bytes
             message.lines = lines
+            message.storedBytes = storedBytes
+            if let times {
+                message.earliest = times.lowerBound
+                message.latest = times.upperBound
+            }
+        }
+    }
+}
+
+extension JobUsage {
+    init(_ message: Joblet_Ipc_Usages.Usage) throws(MalformedMessage) {
+        self.init(
+            job: JobID(message.job), storedBytes: message.storedBytes,
+            times: try range(
+                message.hasEarliest ? message.earliest : nil, message.hasLatest ? message.latest : nil))
+    }
+
+    /// The usage as a message.
+    var message: Joblet_Ipc_Usages.Usage {
+        .with { message in
+            message.job = job.message
             message.storedBytes = storedBytes
             if let times {
                 message.earliest = times.lowerBound
