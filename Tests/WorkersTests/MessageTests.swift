@@ -101,8 +101,8 @@ import Testing
         for times in [nil, Int64.min ... -1, 0 ... .max] {
             let statistics = LogStatistics(bytes: .max, lines: 1, storedBytes: 0, times: times)
             #expect(try LogStatistics(try sent(statistics.message)) == statistics)
-            let usage = JobUsage(job: .random(), storedBytes: .max, times: times)
-            #expect(try JobUsage(try sent(usage.message)) == usage)
+            let usages = [JobUsage(job: .random(), storedBytes: .max, times: times)]
+            #expect(try sent(Joblet_Ipc_Usages(usages)).list() == usages)
             let metrics = MetricStatistics(samples: .max, storedBytes: 7, times: times)
             #expect(try MetricStatistics(try sent(metrics.message)) == metrics)
         }

@@ -311,10 +311,10 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     set {call = .logUsages(newValue)}
   }
 
-  public var trimLog: Joblet_Ipc_TrimLog {
+  public var trimLog: Joblet_Ipc_Trim {
     get {
       if case .trimLog(let v)? = call {return v}
-      return Joblet_Ipc_TrimLog()
+      return Joblet_Ipc_Trim()
     }
     set {call = .trimLog(newValue)}
   }
@@ -391,6 +391,22 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     set {call = .metricStatistics(newValue)}
   }
 
+  public var metricUsages: Joblet_Ipc_JobPageQuery {
+    get {
+      if case .metricUsages(let v)? = call {return v}
+      return Joblet_Ipc_JobPageQuery()
+    }
+    set {call = .metricUsages(newValue)}
+  }
+
+  public var trimMetrics: Joblet_Ipc_Trim {
+    get {
+      if case .trimMetrics(let v)? = call {return v}
+      return Joblet_Ipc_Trim()
+    }
+    set {call = .trimMetrics(newValue)}
+  }
+
   public var putRecords: Joblet_Ipc_Records {
     get {
       if case .putRecords(let v)? = call {return v}
@@ -454,7 +470,7 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     case logJobs(Joblet_Ipc_JobPageQuery)
     case logStatistics(Joblet_Ipc_JobID)
     case logUsages(Joblet_Ipc_JobPageQuery)
-    case trimLog(Joblet_Ipc_TrimLog)
+    case trimLog(Joblet_Ipc_Trim)
     case appendMetrics(Joblet_Ipc_AppendMetrics)
     case skipMetrics(Joblet_Ipc_Skip)
     case syncMetrics(Joblet_Ipc_Jobs)
@@ -464,6 +480,8 @@ public nonisolated struct Joblet_Ipc_Request: Sendable {
     case deleteMetrics(Joblet_Ipc_JobID)
     case metricJobs(Joblet_Ipc_JobPageQuery)
     case metricStatistics(Joblet_Ipc_JobID)
+    case metricUsages(Joblet_Ipc_JobPageQuery)
+    case trimMetrics(Joblet_Ipc_Trim)
     case putRecords(Joblet_Ipc_Records)
     case syncRecords(Joblet_Ipc_Sync)
     case getRecord(Joblet_Ipc_JobID)
@@ -581,6 +599,14 @@ public nonisolated struct Joblet_Ipc_Reply: Sendable {
     set {result = .usages(newValue)}
   }
 
+  public var size: Joblet_Ipc_Size {
+    get {
+      if case .size(let v)? = result {return v}
+      return Joblet_Ipc_Size()
+    }
+    set {result = .size(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Result: Equatable, Sendable {
@@ -596,6 +622,7 @@ public nonisolated struct Joblet_Ipc_Reply: Sendable {
     case metricStatistics(Joblet_Ipc_MetricStatistics)
     case records(Joblet_Ipc_Records)
     case usages(Joblet_Ipc_Usages)
+    case size(Joblet_Ipc_Size)
 
   }
 
@@ -821,7 +848,7 @@ public nonisolated struct Joblet_Ipc_PrefixQuery: Sendable {
   public init() {}
 }
 
-/// The end of a log or of the samples of a job, absent where the job is not known; or the bytes left after a trim.
+/// The end of a log or of the samples of a job; absent where the job is not known.
 public nonisolated struct Joblet_Ipc_Position: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1154,8 +1181,64 @@ public nonisolated struct Joblet_Ipc_LogStatistics: Sendable {
   fileprivate var _latest: Int64? = nil
 }
 
-/// Drops the oldest part of a log until the rest takes at most that many bytes.
-public nonisolated struct Joblet_Ipc_TrimLog: Sendable {
+/// What a store holds of each job, for retention.
+public nonisolated struct Joblet_Ipc_Usages: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var usages: [Joblet_Ipc_Usage] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Joblet_Ipc_Usage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var job: Joblet_Ipc_JobID {
+    get {_job ?? Joblet_Ipc_JobID()}
+    set {_job = newValue}
+  }
+  /// Returns true if `job` has been explicitly set.
+  public var hasJob: Bool {self._job != nil}
+  /// Clears the value of `job`. Subsequent reads from it will return its default value.
+  public mutating func clearJob() {self._job = nil}
+
+  public var storedBytes: UInt64 = 0
+
+  public var earliest: Int64 {
+    get {_earliest ?? 0}
+    set {_earliest = newValue}
+  }
+  /// Returns true if `earliest` has been explicitly set.
+  public var hasEarliest: Bool {self._earliest != nil}
+  /// Clears the value of `earliest`. Subsequent reads from it will return its default value.
+  public mutating func clearEarliest() {self._earliest = nil}
+
+  public var latest: Int64 {
+    get {_latest ?? 0}
+    set {_latest = newValue}
+  }
+  /// Returns true if `latest` has been explicitly set.
+  public var hasLatest: Bool {self._latest != nil}
+  /// Clears the value of `latest`. Subsequent reads from it will return its default value.
+  public mutating func clearLatest() {self._latest = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _job: Joblet_Ipc_JobID? = nil
+  fileprivate var _earliest: Int64? = nil
+  fileprivate var _latest: Int64? = nil
+}
+
+/// Gives up the oldest data of a job until it takes no more than that.
+public nonisolated struct Joblet_Ipc_Trim: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -1178,58 +1261,14 @@ public nonisolated struct Joblet_Ipc_TrimLog: Sendable {
   fileprivate var _job: Joblet_Ipc_JobID? = nil
 }
 
-/// What a store holds of each job.
-public nonisolated struct Joblet_Ipc_Usages: Sendable {
+public nonisolated struct Joblet_Ipc_Size: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var usages: [Joblet_Ipc_Usages.Usage] = []
+  public var bytes: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  public nonisolated struct Usage: Sendable {
-    // SwiftProtobuf.Message conformance is added in an extension below. See the
-    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-    // methods supported on all messages.
-
-    public var job: Joblet_Ipc_JobID {
-      get {_job ?? Joblet_Ipc_JobID()}
-      set {_job = newValue}
-    }
-    /// Returns true if `job` has been explicitly set.
-    public var hasJob: Bool {self._job != nil}
-    /// Clears the value of `job`. Subsequent reads from it will return its default value.
-    public mutating func clearJob() {self._job = nil}
-
-    public var storedBytes: UInt64 = 0
-
-    public var earliest: Int64 {
-      get {_earliest ?? 0}
-      set {_earliest = newValue}
-    }
-    /// Returns true if `earliest` has been explicitly set.
-    public var hasEarliest: Bool {self._earliest != nil}
-    /// Clears the value of `earliest`. Subsequent reads from it will return its default value.
-    public mutating func clearEarliest() {self._earliest = nil}
-
-    public var latest: Int64 {
-      get {_latest ?? 0}
-      set {_latest = newValue}
-    }
-    /// Returns true if `latest` has been explicitly set.
-    public var hasLatest: Bool {self._latest != nil}
-    /// Clears the value of `latest`. Subsequent reads from it will return its default value.
-    public mutating func clearLatest() {self._latest = nil}
-
-    public var unknownFields = SwiftProtobuf.UnknownStorage()
-
-    public init() {}
-
-    fileprivate var _job: Joblet_Ipc_JobID? = nil
-    fileprivate var _earliest: Int64? = nil
-    fileprivate var _latest: Int64? = nil
-  }
 
   public init() {}
 }
@@ -1921,7 +1960,7 @@ nonisolated extension Joblet_Ipc_Cancel: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Request"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}check\0\u{4}\u{8}append_log\0\u{3}skip_log\0\u{3}sync_logs\0\u{3}finish_log\0\u{3}end_of_log\0\u{3}read_log\0\u{3}log_tail\0\u{3}delete_log\0\u{3}log_jobs\0\u{3}log_statistics\0\u{3}log_usages\0\u{3}trim_log\0\u{4}\u{9}append_metrics\0\u{3}skip_metrics\0\u{3}sync_metrics\0\u{3}finish_metrics\0\u{3}end_of_metrics\0\u{3}read_metrics\0\u{3}delete_metrics\0\u{3}metric_jobs\0\u{3}metric_statistics\0\u{4}\u{c}put_records\0\u{3}sync_records\0\u{3}get_record\0\u{3}record_ids\0\u{3}list_records\0\u{3}delete_record\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}check\0\u{4}\u{8}append_log\0\u{3}skip_log\0\u{3}sync_logs\0\u{3}finish_log\0\u{3}end_of_log\0\u{3}read_log\0\u{3}log_tail\0\u{3}delete_log\0\u{3}log_jobs\0\u{3}log_statistics\0\u{3}log_usages\0\u{3}trim_log\0\u{4}\u{9}append_metrics\0\u{3}skip_metrics\0\u{3}sync_metrics\0\u{3}finish_metrics\0\u{3}end_of_metrics\0\u{3}read_metrics\0\u{3}delete_metrics\0\u{3}metric_jobs\0\u{3}metric_statistics\0\u{3}metric_usages\0\u{3}trim_metrics\0\u{4}\u{a}put_records\0\u{3}sync_records\0\u{3}get_record\0\u{3}record_ids\0\u{3}list_records\0\u{3}delete_record\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2087,7 +2126,7 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
         }
       }()
       case 21: try {
-        var v: Joblet_Ipc_TrimLog?
+        var v: Joblet_Ipc_Trim?
         var hadOneofValue = false
         if let current = self.call {
           hadOneofValue = true
@@ -2214,6 +2253,32 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.call = .metricStatistics(v)
+        }
+      }()
+      case 39: try {
+        var v: Joblet_Ipc_JobPageQuery?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .metricUsages(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .metricUsages(v)
+        }
+      }()
+      case 40: try {
+        var v: Joblet_Ipc_Trim?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .trimMetrics(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .trimMetrics(v)
         }
       }()
       case 50: try {
@@ -2396,6 +2461,14 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
       guard case .metricStatistics(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 38)
     }()
+    case .metricUsages?: try {
+      guard case .metricUsages(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 39)
+    }()
+    case .trimMetrics?: try {
+      guard case .trimMetrics(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+    }()
     case .putRecords?: try {
       guard case .putRecords(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
@@ -2435,7 +2508,7 @@ nonisolated extension Joblet_Ipc_Request: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Reply"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}done\0\u{1}failure\0\u{1}position\0\u{1}positions\0\u{3}log_page\0\u{3}log_cursor\0\u{1}jobs\0\u{3}log_statistics\0\u{3}metric_page\0\u{3}metric_statistics\0\u{1}records\0\u{1}usages\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}done\0\u{1}failure\0\u{1}position\0\u{1}positions\0\u{3}log_page\0\u{3}log_cursor\0\u{1}jobs\0\u{3}log_statistics\0\u{3}metric_page\0\u{3}metric_statistics\0\u{1}records\0\u{1}usages\0\u{1}size\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2600,6 +2673,19 @@ nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._Me
           self.result = .usages(v)
         }
       }()
+      case 14: try {
+        var v: Joblet_Ipc_Size?
+        var hadOneofValue = false
+        if let current = self.result {
+          hadOneofValue = true
+          if case .size(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.result = .size(v)
+        }
+      }()
       default: break
       }
     }
@@ -2661,6 +2747,10 @@ nonisolated extension Joblet_Ipc_Reply: SwiftProtobuf.Message, SwiftProtobuf._Me
     case .usages?: try {
       guard case .usages(let v)? = self.result else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .size?: try {
+      guard case .size(let v)? = self.result else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
     }()
     case nil: break
     }
@@ -3569,45 +3659,6 @@ nonisolated extension Joblet_Ipc_LogStatistics: SwiftProtobuf.Message, SwiftProt
   }
 }
 
-nonisolated extension Joblet_Ipc_TrimLog: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  public static let protoMessageName: String = _protobuf_package + ".TrimLog"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}bytes\0")
-
-  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
-      default: break
-      }
-    }
-  }
-
-  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._job {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if self.bytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 2)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  public static func ==(lhs: Joblet_Ipc_TrimLog, rhs: Joblet_Ipc_TrimLog) -> Bool {
-    if lhs._job != rhs._job {return false}
-    if lhs.bytes != rhs.bytes {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
 nonisolated extension Joblet_Ipc_Usages: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Usages"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}usages\0")
@@ -3638,8 +3689,8 @@ nonisolated extension Joblet_Ipc_Usages: SwiftProtobuf.Message, SwiftProtobuf._M
   }
 }
 
-nonisolated extension Joblet_Ipc_Usages.Usage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  public static let protoMessageName: String = Joblet_Ipc_Usages.protoMessageName + ".Usage"
+nonisolated extension Joblet_Ipc_Usage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Usage"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}stored_bytes\0\u{1}earliest\0\u{1}latest\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -3677,11 +3728,80 @@ nonisolated extension Joblet_Ipc_Usages.Usage: SwiftProtobuf.Message, SwiftProto
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  public static func ==(lhs: Joblet_Ipc_Usages.Usage, rhs: Joblet_Ipc_Usages.Usage) -> Bool {
+  public static func ==(lhs: Joblet_Ipc_Usage, rhs: Joblet_Ipc_Usage) -> Bool {
     if lhs._job != rhs._job {return false}
     if lhs.storedBytes != rhs.storedBytes {return false}
     if lhs._earliest != rhs._earliest {return false}
     if lhs._latest != rhs._latest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Trim: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Trim"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._job {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Trim, rhs: Joblet_Ipc_Trim) -> Bool {
+    if lhs._job != rhs._job {return false}
+    if lhs.bytes != rhs.bytes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ipc_Size: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Size"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ipc_Size, rhs: Joblet_Ipc_Size) -> Bool {
+    if lhs.bytes != rhs.bytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -78,18 +78,43 @@ extension WorkerLink {
     func page(
         after job: JobID?, limit: Int, _ call: (Joblet_Ipc_JobPageQuery) -> Call
     ) async throws(StorageError) -> [JobID] {
-        var found: [JobID] = []
+        try await page(after: job, limit: limit, of: \.self) { query throws(StorageError) in
+            try await jobs(call(query))
+        }
+    }
+
+    /// What a store holds of each job, asked for in parts that fit a frame.
+    func usages(
+        after job: JobID?, limit: Int, _ call: (Joblet_Ipc_JobPageQuery) -> Call
+    ) async throws(StorageError) -> [JobUsage] {
+        try await page(after: job, limit: limit, of: \.job) { query throws(StorageError) in
+            guard case .usages(let usages) = try await self.call(call(query)) else { throw WorkerLink.mismatch }
+            return try WorkerLink.reading { () throws(MalformedMessage) in try usages.list() }
+        }
+    }
+
+    private func page<Element>(
+        after job: JobID?, limit: Int, of id: (Element) -> JobID,
+        _ part: (Joblet_Ipc_JobPageQuery) async throws(StorageError) -> [Element]
+    ) async throws(StorageError) -> [Element] {
+        var found: [Element] = []
         while found.count < limit {
-            let wanted = min(limit - found.count, currentFrameLimit / 32)
+            let wanted = min(limit - found.count, RequestBudget.entries(frameLimit: currentFrameLimit))
             let query = Joblet_Ipc_JobPageQuery.with { query in
-                if let start = found.last ?? job { query.after = start.message }
+                if let start = found.last.map(id) ?? job { query.after = start.message }
                 query.limit = UInt64(wanted)
             }
-            let part = try await jobs(call(query))
-            found += part
-            if part.count < wanted { break }
+            let next = try await part(query)
+            found += next
+            if next.count < wanted { break }
         }
         return found
+    }
+
+    /// Gives up a job's oldest data; returns what is left of it, in bytes.
+    func trim(_ call: Call) async throws(StorageError) -> UInt64 {
+        guard case .size(let size) = try await self.call(call) else { throw WorkerLink.mismatch }
+        return size.bytes
     }
 
     /// The failure of a worker that answers with something else than was asked for.

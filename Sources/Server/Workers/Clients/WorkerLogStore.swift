@@ -64,25 +64,11 @@ struct WorkerLogStore: LogStore {
     }
 
     func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
-        let query = Joblet_Ipc_JobPageQuery.with { query in
-            if let job { query.after = job.message }
-            query.limit = UInt64(max(0, limit))
-        }
-        guard case .usages(let answer) = try await reading.call(.logUsages(query)) else { throw WorkerLink.mismatch }
-        return try WorkerLink.reading { () throws(MalformedMessage) in
-            var usages: [JobUsage] = []
-            for usage in answer.usages { usages.append(try JobUsage(usage)) }
-            return usages
-        }
+        try await reading.usages(after: job, limit: limit) { .logUsages($0) }
     }
 
     func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
-        let call = Joblet_Ipc_TrimLog.with { message in
-            message.job = job.message
-            message.bytes = bytes
-        }
-        guard let rest = try await writing.position(.trimLog(call)) else { throw WorkerLink.mismatch }
-        return rest
+        try await writing.trim(.trimLog(.init(job, to: bytes)))
     }
 
     func statistics(of job: JobID) async throws(StorageError) -> LogStatistics {

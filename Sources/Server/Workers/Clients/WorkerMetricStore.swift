@@ -66,6 +66,14 @@ struct WorkerMetricStore: MetricStore {
         try await reading.page(after: job, limit: limit) { .metricJobs($0) }
     }
 
+    func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        try await reading.usages(after: job, limit: limit) { .metricUsages($0) }
+    }
+
+    func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await writing.trim(.trimMetrics(.init(job, to: bytes)))
+    }
+
     func statistics(of job: JobID) async throws(StorageError) -> MetricStatistics {
         guard case .metricStatistics(let message) = try await reading.call(.metricStatistics(job.message)) else {
             throw WorkerLink.mismatch

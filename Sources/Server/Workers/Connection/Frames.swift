@@ -96,6 +96,9 @@ struct RequestBudget: Sendable, Equatable {
         return bytes + answer
     }
 
+    /// How many ids or usages, of up to 64 bytes each, an answer may have.
+    static func entries(frameLimit: Int) -> Int { frameLimit / 64 }
+
     /// The most bytes of content in one message: leaves room for the columns of as many fragments as a page has.
     static func pageBytes(frameLimit: Int) -> Int { frameLimit / 4 }
 }

@@ -1,6 +1,5 @@
 import JobletAPI
 import Storage
-import SwiftProtobuf
 
 /// Turns calls of the wire into calls of the stores, and what comes of them into answers.
 struct StoreDispatch: Sendable {
@@ -24,6 +23,7 @@ struct StoreDispatch: Sendable {
             await logOrder.run(JobID(job)) { await self.perform(call) }
         case .appendMetrics(let message): await metricOrder.run(JobID(message.job)) { await self.perform(call) }
         case .skipMetrics(let message): await metricOrder.run(JobID(message.job)) { await self.perform(call) }
+        case .trimMetrics(let message): await metricOrder.run(JobID(message.job)) { await self.perform(call) }
         case .finishMetrics(let job), .deleteMetrics(let job):
             await metricOrder.run(JobID(job)) { await self.perform(call) }
         default: await perform(call)
@@ -68,12 +68,10 @@ struct StoreDispatch: Sendable {
                 try await logs.cursor(forLast: count(message.lines), of: LogQuery(message.query)).message)
         case .logJobs(let message):
             return .jobs(.init(try await logs.jobs(after: message.start, limit: message.limit(frameLimit))))
-        case .logUsages(let message):
-            let usages = try await logs.usages(after: message.start, limit: message.limit(2 * frameLimit / 3))
-            return .usages(.with { $0.usages = usages.map(\.message) })
-        case .trimLog(let message):
-            return .position(.init(try await logs.trim(JobID(message.job), to: message.bytes)))
         case .logStatistics(let job): return .logStatistics(try await logs.statistics(of: JobID(job)).message)
+        case .logUsages(let message):
+            return .usages(.init(try await logs.usages(after: message.start, limit: message.limit(frameLimit))))
+        case .trimLog(let message): return .size(.init(try await logs.trim(JobID(message.job), to: message.bytes)))
         default: return nil
         }
         return .done(.init())
@@ -102,6 +100,10 @@ struct StoreDispatch: Sendable {
             return .jobs(.init(try await metrics.jobs(after: message.start, limit: message.limit(frameLimit))))
         case .metricStatistics(let job):
             return .metricStatistics(try await metrics.statistics(of: JobID(job)).message)
+        case .metricUsages(let message):
+            return .usages(.init(try await metrics.usages(after: message.start, limit: message.limit(frameLimit))))
+        case .trimMetrics(let message):
+            return .size(.init(try await metrics.trim(JobID(message.job), to: message.bytes)))
         default: return nil
         }
         return .done(.init())
@@ -123,7 +125,7 @@ struct StoreDispatch: Sendable {
                 try .init(JobPage(records: [try await jobs.get(JobID(job))], next: nil), limit: frameLimit))
         case .recordIds(let message):
             guard let prefix = JobIDPrefix(message.prefix) else { throw MalformedMessage("not the prefix of an id") }
-            let limit = count(message.limit, atMost: frameLimit / 32)
+            let limit = count(message.limit, atMost: RequestBudget.entries(frameLimit: frameLimit))
             return .jobs(.init(try await jobs.ids(prefix: prefix, limit: limit)))
         case .listRecords(let message):
             let page = try await jobs.list(
@@ -156,6 +158,6 @@ extension Joblet_Ipc_JobPageQuery {
     /// The id after which the page begins.
     var start: JobID? { hasAfter ? JobID(after) : nil }
 
-    /// How many ids the page may have to fit a frame.
-    func limit(_ frameLimit: Int) -> Int { count(limit, atMost: frameLimit / 32) }
+    /// How many ids or usages the page may have to fit a frame.
+    func limit(_ frameLimit: Int) -> Int { count(limit, atMost: RequestBudget.entries(frameLimit: frameLimit)) }
 }

@@ -159,27 +159,6 @@ extension LogStatistics {
     }
 }
 
-extension JobUsage {
-    init(_ message: Joblet_Ipc_Usages.Usage) throws(MalformedMessage) {
-        self.init(
-            job: JobID(message.job), storedBytes: message.storedBytes,
-            times: try range(
-                message.hasEarliest ? message.earliest : nil, message.hasLatest ? message.latest : nil))
-    }
-
-    /// The usage as a message.
-    var message: Joblet_Ipc_Usages.Usage {
-        .with { message in
-            message.job = job.message
-            message.storedBytes = storedBytes
-            if let times {
-                message.earliest = times.lowerBound
-                message.latest = times.upperBound
-            }
-        }
-    }
-}
-
 /// The range between two times; nil without any.
 func range(_ first: Int64?, _ last: Int64?) throws(MalformedMessage) -> ClosedRange<Int64>? {
     guard let first, let last else { return nil }
