@@ -72,26 +72,42 @@ private struct DatabaseRescue {
                 db, sql: "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         }
         for table in tables where table != "grdb_migrations" {
-            let key = try target.read { db in try db.primaryKey(table).columns }
-            var (count, isWhole) = try copy(table, key: key, order: "ASC")
-            if !isWhole { count += try copy(table, key: key, order: "DESC").count }
-            rows[table] = count
+            rows[table] = try copy(table)
         }
         return rows
     }
 
+    /// Reads a table by its rows and, where that fails, by its key, from both ends: where one way is damaged another
+    /// may not be. Returns how many rows were copied.
+    private func copy(_ table: String) throws -> Int {
+        let (key, hasRows) = try target.read { db in
+            (
+                try db.primaryKey(table).columns,
+                try Bool.fetchOne(db, sql: "SELECT NOT wr FROM pragma_table_list WHERE name = ?", arguments: [table])
+            )
+        }
+        var copied = 0
+        for columns in hasRows == true ? [["rowid"], key] : [key] {
+            for order in ["ASC", "DESC"] {
+                let (count, isWhole) = try copy(table, by: columns.map { "\($0) \(order)" }.joined(separator: ", "))
+                copied += count
+                if isWhole { return copied }
+            }
+        }
+        return copied
+    }
+
     /// Copies from one end up to what cannot be read.
-    private func copy(_ table: String, key: [String], order: String) throws -> (count: Int, isWhole: Bool) {
+    private func copy(_ table: String, by order: String) throws -> (count: Int, isWhole: Bool) {
         let columns = try target.read { db in try db.columns(in: table).map(\.name) }
         let list = columns.joined(separator: ", ")
-        let keys = key.map { "\($0) \(order)" }.joined(separator: ", ")
         let values = databaseQuestionMarks(count: columns.count)
         var copied = 0
         var isWhole = true
         try source.inDatabase { db in
             var waiting: [StatementArguments] = []
             do {
-                let rows = try Row.fetchCursor(db, sql: "SELECT \(list) FROM \(table) ORDER BY \(keys)")
+                let rows = try Row.fetchCursor(db, sql: "SELECT \(list) FROM \(table) ORDER BY \(order)")
                 while let row = try rows.next() {
                     waiting.append(StatementArguments(Array(row.databaseValues)))
                     if waiting.count == Self.batch {

@@ -172,7 +172,7 @@ import Testing
             #expect(try await !damaged.integrityProblems().isEmpty)
             try damaged.database.close()
             let count = try await SQLiteJobStore.recover(path: file)
-            #expect(count > 200)
+            #expect(count > 350)
             let store = try SQLiteJobStore(path: file)
             #expect(try await store.integrityProblems().isEmpty)
             let records = try await store.list(JobQuery(), after: nil, limit: 1000).records

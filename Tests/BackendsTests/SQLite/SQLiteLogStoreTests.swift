@@ -119,10 +119,9 @@ import Testing
                 let id = try transaction(other) { try Int64.fetchAll($0, sql: "SELECT id FROM contents ORDER BY id") }[
                     1]
                 try transaction(other) { db in
+                    let bytes = "substr(\(name), 1, 20) || x'ff' || substr(\(name), 22)"
                     try db.execute(
-                        sql:
-                            "UPDATE contents SET \(name) = substr(\(name), 1, 20) || x'ff' || substr(\(name), 22) WHERE id = ?",
-                        arguments: [id])
+                        sql: "UPDATE contents SET \(name) = CAST(\(bytes) AS BLOB) WHERE id = ?", arguments: [id])
                 }
                 let report = try await LogVerification(of: other).check(job)
                 #expect(report.problems.count == 1)
