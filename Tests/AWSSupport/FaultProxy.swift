@@ -42,6 +42,7 @@ package final class FaultProxy: Sendable {
     private struct State {
         var requests: [Request] = []
         var open: [Int32: TCP] = [:]
+        var accepted = 0
     }
 
     /// `http://127.0.0.1:<port>`.
@@ -74,6 +75,9 @@ package final class FaultProxy: Sendable {
     /// The requests so far.
     package var requests: [Request] { state.withLock { $0.requests } }
 
+    /// The connections so far.
+    package var connections: Int { state.withLock { $0.accepted } }
+
     private func stop() {
         listener.shutDown()
         let open = state.withLock { $0.open }
@@ -82,7 +86,10 @@ package final class FaultProxy: Sendable {
 
     private func serve() {
         while let connection = listener.accept() {
-            state.withLock { $0.open[connection.descriptor] = connection }
+            state.withLock { state in
+                state.open[connection.descriptor] = connection
+                state.accepted += 1
+            }
             Thread.detachNewThread {
                 self.serve(connection)
                 self.state.withLock { $0.open[connection.descriptor] = nil }
