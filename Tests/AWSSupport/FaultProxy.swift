@@ -47,18 +47,30 @@ package final class FaultProxy: Sendable {
 
     /// `http://127.0.0.1:<port>`.
     package let endpoint: String
+    /// The port on the loopback interface.
+    package let port: UInt16
     private let listener: TCP
     private let upstream: UInt16?
     private let decide: @Sendable (Request) -> Action
     private let state = Mutex(State())
 
     /// A proxy before the server at `upstream`; without one only replies of its own can be given.
-    package init(upstream: UInt16? = nil, _ decide: @escaping @Sendable (Request) -> Action) throws {
+    private init(upstream: UInt16? = nil, _ decide: @escaping @Sendable (Request) -> Action) throws {
         guard let (listener, port) = TCP.listen() else { throw POSIXError(.EADDRNOTAVAIL) }
         self.listener = listener
         self.upstream = upstream
         self.decide = decide
+        self.port = port
         endpoint = "http://127.0.0.1:\(port)"
+    }
+
+    /// A proxy that runs until `stop`.
+    package static func start(
+        upstream: UInt16? = nil, _ decide: @escaping @Sendable (Request) -> Action
+    ) throws -> FaultProxy {
+        let proxy = try FaultProxy(upstream: upstream, decide)
+        Thread.detachNewThread { proxy.serve() }
+        return proxy
     }
 
     /// Calls `body` while a proxy runs, and ends it afterwards.
@@ -66,8 +78,7 @@ package final class FaultProxy: Sendable {
         upstream: UInt16? = nil, _ decide: @escaping @Sendable (Request) -> Action,
         _ body: (FaultProxy) async throws -> Result
     ) async throws -> Result {
-        let proxy = try FaultProxy(upstream: upstream, decide)
-        Thread.detachNewThread { proxy.serve() }
+        let proxy = try start(upstream: upstream, decide)
         defer { proxy.stop() }
         return try await body(proxy)
     }
@@ -78,7 +89,8 @@ package final class FaultProxy: Sendable {
     /// The connections so far.
     package var connections: Int { state.withLock { $0.accepted } }
 
-    private func stop() {
+    /// Closes every connection and takes no more.
+    package func stop() {
         listener.shutDown()
         let open = state.withLock { $0.open }
         for connection in open.values { connection.shutDown() }
@@ -116,6 +128,7 @@ package final class FaultProxy: Sendable {
                 return
             case .reply(let reply):
                 connection.send(encode(reply))
+                if request.headers["connection"] == "close" { return }
                 continue
             case .rewrite(let fields): connection.send(rewrite(forward(raw), fields))
             }

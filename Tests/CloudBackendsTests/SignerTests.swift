@@ -25,6 +25,12 @@ import Testing
             name: "get-unreserved", request: AWSRequest("GET", "/" + unreserved),
             signature: "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f"),
         Vector(
+            name: "get-space", request: AWSRequest("GET", "/example space/"),
+            signature: "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"),
+        Vector(
+            name: "get-utf8", request: AWSRequest("GET", "/\u{1234}"),
+            signature: "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"),
+        Vector(
             name: "get-vanilla-empty-query-key", request: AWSRequest("GET", "/", query: [("Param1", "value1")]),
             signature: "a67d582fa61cc504c4bae71f336f98b97f1ea3c7a6bfe1b6e45aec72011b9aeb"),
         Vector(

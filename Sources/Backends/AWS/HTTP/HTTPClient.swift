@@ -44,6 +44,8 @@ final class Transfer: @unchecked Sendable {
     let request: HTTPRequest
     var replyBody: [UInt8] = []
     var replyHeaders: [String: String] = [:]
+    /// Whether the empty line came that ends the header.
+    var isHeaderWhole = false
     var isTooLong = false
 
     private let outcome = Mutex(Outcome())
@@ -93,8 +95,10 @@ final class Transfer: @unchecked Sendable {
         if line.hasPrefix("HTTP/") {
             replyHeaders = [:]
             replyBody = []
+            isHeaderWhole = false
             return
         }
+        if line.allSatisfy(\.isNewline) { isHeaderWhole = true }
         guard let colon = line.firstIndex(of: ":") else { return }
         let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
         let end = value.lastIndex { !$0.isWhitespace }

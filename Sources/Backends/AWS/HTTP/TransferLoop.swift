@@ -117,7 +117,10 @@ final class TransferLoop: @unchecked Sendable {
             let key = OpaquePointer(easy)
             let detail = running[key].map { String(cString: $0.message) } ?? ""
             guard let transfer = remove(key) else { continue }
-            if result == CURLE_OK {
+            // libcurl takes a header that the end of the connection cuts for a whole one.
+            if result == CURLE_OK, !transfer.isHeaderWhole {
+                transfer.end(.failure(.connection("the reply ended within its header")))
+            } else if result == CURLE_OK {
                 transfer.end(
                     .success(HTTPReply(status: status, headers: transfer.replyHeaders, body: transfer.replyBody)))
             } else {
