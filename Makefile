@@ -32,7 +32,7 @@ demo: setup ## builds everything and runs a real job, through a killed daemon to
 test: setup ## runs every test
 	@scripts/test.sh
 
-test-core: ## runs the tests of storage and isolation, which need no gRPC
+test-core: setup ## runs the tests of storage and isolation, which need no gRPC
 	JOBLET_CORE=1 $(SWIFT) test --scratch-path .build-core
 
 check: setup ## format, lint, import rules, warnings as errors, generated code, the published API

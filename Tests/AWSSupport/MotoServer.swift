@@ -12,7 +12,7 @@ package final class MotoServer: Sendable {
         package let description: String
     }
 
-    /// `http://127.0.0.1:<port>`.
+    /// `http://127.0.0.1:<port>`, or `https`.
     package let endpoint: String
     /// The port on the loopback interface.
     package let port: UInt16
@@ -22,8 +22,8 @@ package final class MotoServer: Sendable {
     /// The server that most tests share, each with names of its own.
     package static let shared = Result { try MotoServer() }
 
-    /// Starts a server on a free port and returns when it listens.
-    package init() throws {
+    /// Starts a server on a free port, with TLS where there is a certificate, and returns when it listens.
+    package init(certificate: (path: String, key: String)? = nil) throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().path
         let python = "\(root)/.venv/bin/python"
@@ -34,11 +34,11 @@ package final class MotoServer: Sendable {
             import os, sys, threading
             threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
             from moto.server import main
-            main(["-H", "127.0.0.1", "-p", "0"])
+            main(["-H", "127.0.0.1", "-p", "0"] + sys.argv[1:])
             """
         let process = Process()
         process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = ["-c", script]
+        process.arguments = ["-c", script] + (certificate.map { ["-s", "-c", $0.path, "-k", $0.key] } ?? [])
         input = Pipe()
         let output = Pipe()
         process.standardInput = input
@@ -47,7 +47,7 @@ package final class MotoServer: Sendable {
         try process.run()
         self.process = Mutex(process)
         port = try Self.port(in: output.fileHandleForReading)
-        endpoint = "http://127.0.0.1:\(port)"
+        endpoint = "\(certificate == nil ? "http" : "https")://127.0.0.1:\(port)"
     }
 
     deinit { process.withLock { $0.terminate() } }
@@ -93,7 +93,7 @@ package final class MotoServer: Sendable {
             let data = handle.availableData
             guard !data.isEmpty else { throw NotStarted(description: output) }
             output += String(decoding: data, as: UTF8.self)
-            guard let line = output.range(of: "Running on http://127.0.0.1:"),
+            guard let line = output.range(of: "://127.0.0.1:"),
                 let end = output[line.upperBound...].firstIndex(where: \.isNewline),
                 let port = UInt16(output[line.upperBound..<end])
             else { continue }

@@ -1,9 +1,10 @@
 import AWSSupport
-import CloudBackends
 import Foundation
 import Storage
 import StorageConformance
 import Testing
+
+@testable import CloudBackends
 
 /// What logs in S3 cost in requests.
 @Suite struct S3RequestTests {
@@ -63,6 +64,26 @@ import Testing
         let page = try await again.read(query, after: cursor, maxBytes: 1 << 20)
         #expect(!page.fragments.isEmpty)
         #expect((again.counts.requests["GET"] ?? 0) - opened <= 2)
+    }
+
+    @Test func `memory is bounded however many jobs write`() async throws {
+        let server = try MotoServer.shared.get()
+        var configuration = configuration(server.endpoint)
+        configuration.gather = 0
+        configuration.memoryBytes = 1 << 20
+        let store = S3LogStore(configuration, http: HTTPClient())
+        try await store.check()
+        var runs: [JobID: FragmentRun] = [:]
+        for seed in 0..<100 {
+            var sample = SampleLog(seed: UInt64(seed))
+            let (job, run) = (JobID.random(), sample.lines(bytes: 40_000))
+            runs[job] = run
+            try await store.append(run, to: job)
+            #expect(await store.bytesInMemory <= 1 << 20 + 40_000)
+        }
+        for (job, run) in runs {
+            #expect(try await store.transcript(of: LogQuery(job: job)) == Transcript([run]))
+        }
     }
 
     @Test func `packs are merged, and deleted jobs leave them`() async throws {

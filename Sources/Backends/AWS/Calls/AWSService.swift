@@ -71,9 +71,9 @@ package final class AWSService: Sendable {
         environment("AWS_CA_BUNDLE") ?? environment("SSL_CERT_FILE")
     }
 
-    /// Sends a request to `host` (nil for the service's own) and returns the reply, if its status is a success.
+    /// Sends a request and returns the reply, if its status is a success.
     ///
-    /// `host` is a prefix of the endpoint's host, as of a bucket.
+    /// `hostPrefix` goes before the service's host, as the name of a bucket does.
     package func call(_ request: AWSRequest, hostPrefix: String? = nil) async throws(AWSError) -> HTTPReply {
         var failures = 0
         var hasCorrected = false

@@ -7,8 +7,10 @@ import Synchronization
 package final class HTTPClient: Sendable {
     private let loop: TransferLoop
 
-    /// A client; `caBundle` is a file of certificates that replaces the system's.
-    package init(connections: Int = 16, caBundle: String? = nil) {
+    /// A client; `caBundle` is a file of certificates that replaces the system's, by default the environment's.
+    package init(
+        connections: Int = 16, caBundle: String? = AWSService.caBundle(CredentialSources.processEnvironment)
+    ) {
         loop = TransferLoop(connections: connections, caBundle: caBundle)
         loop.start()
     }

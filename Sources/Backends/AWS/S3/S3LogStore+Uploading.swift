@@ -72,7 +72,7 @@ extension S3LogStore {
         var pack = Upload(key: Self.packKey(), isPack: true)
         for job in jobs.sorted() {
             guard let log = logs[job] else { continue }
-            log.seal(with: gzip)
+            change(log) { $0.seal(with: gzip) }
             guard let first = log.sealed.first else { continue }
             let bytes = log.sealed.reduce(0) { $0 + $1.bytes.count }
             if bytes >= configuration.ownObjectBytes {
@@ -104,7 +104,7 @@ extension S3LogStore {
                 continue
             }
             if !upload.isPack { catalogue.add(key: upload.key, of: job) }
-            logs[job]?.commit(headers, key: upload.key)
+            if let log = logs[job] { change(log) { $0.commit(headers, key: upload.key) } }
         }
     }
 

@@ -16,6 +16,9 @@ public actor S3LogStore: LogStore {
     /// Blocks that were read last, the newest at the end.
     var recent: [(job: JobID, start: LogCursor, block: LogBlock)] = []
 
+    /// Bytes of all logs that wait to be written.
+    private(set) var bytesInMemory = 0
+
     private var isReady = false
     private var opening: Task<Result<S3Catalogue, StorageError>, Never>?
     private var clock: UInt64 = 0
@@ -59,8 +62,10 @@ public actor S3LogStore: LogStore {
             // A pause lies between: the job may have been deleted, its log forgotten and read again.
             try checkWritable(job)
             logs[job] = log
-            if log.isTailFull { log.seal(with: gzip) }
-            log.take(&place, of: news)
+            change(log) { log in
+                if log.isTailFull { log.seal(with: gzip) }
+                log.take(&place, of: news)
+            }
         }
         if let log = logs[job], log.sealedText >= configuration.objectBytes, !pending.contains(job) {
             _ = requestUpload([job])
@@ -73,7 +78,7 @@ public actor S3LogStore: LogStore {
         try checkWritable(job)
         guard position > log.end else { return }
         logs[job] = log
-        log.skip(to: position, time: time, with: gzip)
+        change(log) { log in log.skip(to: position, time: time, with: gzip) }
     }
 
     public func sync(_ jobs: [JobID]) async throws(StorageError) -> [JobID: UInt64] {
@@ -109,7 +114,7 @@ public actor S3LogStore: LogStore {
             // Before anything goes: whoever opens the store next ends what is interrupted here.
             try await bucket.put(S3Catalogue.deletedFolder + job.description, [])
         }
-        logs[job] = nil
+        if let log = logs.removeValue(forKey: job) { bytesInMemory -= log.bytesInMemory }
         recent.removeAll { $0.job == job }
         for key in catalogue.bury(job) {
             try await bucket.delete(key)
@@ -117,15 +122,22 @@ public actor S3LogStore: LogStore {
         }
     }
 
+    /// Changes a log and counts what it holds in memory.
+    func change(_ log: S3Log, _ body: (S3Log) -> Void) {
+        let before = log.bytesInMemory
+        body(log)
+        bytesInMemory += log.bytesInMemory - before
+    }
+
     /// Waits until there is room for another block of the job.
     private func makeRoom(for job: JobID) async throws(StorageError) {
-        guard logs[job]?.isTailFull ?? true else { return }
-        let isJobFull = logs[job].map { $0.sealedText >= 2 * configuration.objectBytes } ?? false
-        let total = logs.values.reduce(0) { $0 + $1.bytesInMemory }
-        guard isJobFull || total >= configuration.memoryBytes else { return }
-        let largest = logs.values.max { $0.bytesInMemory < $1.bytesInMemory }?.job
-        let wanted = isJobFull ? job : largest ?? job
-        if let failure = await requestUpload([wanted]).value[wanted] { throw failure }
+        if let log = logs[job], log.isTailFull, log.sealedText >= 2 * configuration.objectBytes {
+            if let failure = await requestUpload([job]).value[job] { throw failure }
+        }
+        guard bytesInMemory >= configuration.memoryBytes else { return }
+        // All together: small logs share packs.
+        let failures = await requestUpload(logs.values.filter { !$0.isClean }.map(\.job)).value
+        if bytesInMemory >= configuration.memoryBytes, let failure = failures.values.first { throw failure }
     }
 
     private func prepareWriting(_ job: JobID) async throws(StorageError) {
