@@ -90,7 +90,7 @@ var targets: [Target] = [
         swiftSettings: strict),
     // Runs the programs that stand for AWS: moto's server, and a proxy that makes faults.
     .target(
-        name: "AWSSupport", dependencies: ["CloudBackends", "TestSupport"], path: "Tests/AWSSupport",
+        name: "AWSSupport", dependencies: ["CloudBackends"], path: "Tests/AWSSupport",
         swiftSettings: strict),
     .testTarget(
         name: "CloudBackendsTests",
