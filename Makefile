@@ -42,7 +42,7 @@ test: setup ## runs every test
 test-vm: ## runs what needs pure cgroup v2 or a power cut in virtual machines, after `make test`
 	@scripts/test-vm.sh
 
-test-core: ## runs the tests of storage and isolation, which need no gRPC
+test-core: setup ## runs the tests of storage and isolation, which need no gRPC
 	JOBLET_CORE=1 $(SWIFT) test --scratch-path .build-core
 
 check: setup ## format, lint, import rules, warnings as errors, generated code, the published API

@@ -28,6 +28,7 @@ let grpcTransport: Target.Dependency = .product(
 var products: [Product] = [
     .library(name: "Storage", targets: ["Storage"]),
     .library(name: "Backends", targets: ["Backends"]),
+    .library(name: "CloudBackends", targets: ["CloudBackends"]),
     .executable(name: "joblet-shim", targets: ["joblet-shim"]),
 ]
 
@@ -40,8 +41,15 @@ var targets: [Target] = [
     .target(
         name: "Backends",
         dependencies: ["Storage", "CGzip", .product(name: "GRDB", package: "GRDB.swift")],
-        exclude: ["CGzip"],
+        exclude: ["CGzip", "AWS"],
         swiftSettings: faults),
+    .systemLibrary(
+        name: "CCurl", path: "Sources/Backends/AWS/CCurl", pkgConfig: "libcurl",
+        providers: [.apt(["libcurl4-openssl-dev"])]),
+    // A target of its own: the daemon is built without it.
+    .target(
+        name: "CloudBackends", dependencies: ["Storage", "Backends", "CCurl", "CCrypto"],
+        path: "Sources/Backends/AWS", exclude: ["CCurl"], swiftSettings: faults),
 
     .target(name: "CLinux", path: "Sources/Engine/CLinux"),
     .target(
@@ -79,6 +87,14 @@ var targets: [Target] = [
         dependencies: [
             "Storage", "Backends", "StorageConformance", "TestSupport", .product(name: "GRDB", package: "GRDB.swift"),
         ],
+        swiftSettings: strict),
+    // Runs the programs that stand for AWS: moto's server, and a proxy that makes faults.
+    .target(
+        name: "AWSSupport", dependencies: ["CloudBackends"], path: "Tests/AWSSupport",
+        swiftSettings: strict),
+    .testTarget(
+        name: "CloudBackendsTests",
+        dependencies: ["Storage", "Backends", "CloudBackends", "StorageConformance", "TestSupport", "AWSSupport"],
         swiftSettings: strict),
     .testTarget(
         name: "OutboxTests", dependencies: ["Outbox", "Kernel", "CLinux", "TestSupport"], swiftSettings: strict),
@@ -165,12 +181,12 @@ if !coreOnly {
             swiftSettings: strict),
         .executableTarget(
             name: "persist",
-            dependencies: ["Server", "LocalStores", "Storage", argumentParser, logging],
+            dependencies: ["Server", "LocalStores", "CloudBackends", "Storage", argumentParser, logging],
             path: "Sources/Server/Main/persist",
             swiftSettings: strict),
         .executableTarget(
             name: "state",
-            dependencies: ["Server", "LocalStores", "Storage", argumentParser, logging],
+            dependencies: ["Server", "LocalStores", "CloudBackends", "Storage", argumentParser, logging],
             path: "Sources/Server/Main/state",
             swiftSettings: strict),
         .executableTarget(

@@ -16,11 +16,13 @@ forbid() {
 }
 forbid Sources/Storage 'GRPC.*|NIO.*|Engine|Server|Backends|Sandbox|Kernel|Outbox|C[A-Z].*|GRDB|Logging'
 forbid Sources/Backends 'GRPC.*|NIO.*|Engine|Server|Sandbox|Kernel|Outbox|Jobl.*'
+forbid Sources/Backends 'CloudBackends|CCurl|CCrypto' Sources/Backends/AWS
+forbid Sources/Backends/AWS 'Foundation|GRDB'
 forbid Sources/Engine/Kernel 'Foundation.*|GRPC.*|NIO.*|Storage|Engine|Sandbox|Outbox'
 forbid Sources/Engine/Outbox 'Foundation.*|GRPC.*|NIO.*|Storage|Engine|Sandbox'
 forbid Sources/Engine/Sandbox 'Foundation.*|GRPC.*|NIO.*|Storage|Engine|Outbox'
 forbid Sources/Engine/Shim 'Foundation.*|GRPC.*|NIO.*|Storage|Engine'
-forbid Sources/Engine 'GRPC.*|NIO.*|SwiftProtobuf|Backends|Server|Jobl.*'
-forbid Sources/Server 'Backends|ArgumentParser|GRDB' Sources/Server/Main
-forbid Sources/rnx 'Server|Engine|Storage|Backends|Kernel|Sandbox|Outbox'
+forbid Sources/Engine 'GRPC.*|NIO.*|SwiftProtobuf|Backends|CloudBackends|Server|Jobl.*'
+forbid Sources/Server 'Backends|CloudBackends|ArgumentParser|GRDB' Sources/Server/Main
+forbid Sources/rnx 'Server|Engine|Storage|Backends|CloudBackends|Kernel|Sandbox|Outbox'
 exit $status

@@ -34,3 +34,12 @@ if [ ! -x .venv/bin/python ]; then
     echo "setup: making .venv"
     python3 -m venv .venv
 fi
+
+# The server that stands for AWS in the tests.
+python_packages=('moto[server]==5.2.2')
+stamp=.venv/installed
+if [ "$(cat "$stamp" 2>/dev/null)" != "${python_packages[*]}" ]; then
+    echo "setup: installing ${python_packages[*]} into .venv"
+    .venv/bin/pip install --quiet --disable-pip-version-check "${python_packages[@]}"
+    printf '%s\n' "${python_packages[*]}" >"$stamp"
+fi

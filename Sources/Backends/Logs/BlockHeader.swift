@@ -1,61 +1,72 @@
-import Storage
+package import Storage
 
 /// The fixed part of a block's record in an index: where its members are and what they hold.
 ///
 /// The record is also the commit of both members: it is written after them and counts only whole.
-struct BlockHeader: Equatable {
+package struct BlockHeader: Equatable, Sendable {
     /// The bytes of one stream in a block, as one gzip member.
-    struct Member: Equatable {
+    package struct Member: Equatable, Sendable {
         /// Where the member begins in its file.
-        var offset: UInt64
+        package var offset: UInt64
         /// The member's length; 0 where the block has nothing of the stream.
-        var compressed: UInt32 = 0
+        package var compressed: UInt32 = 0
         /// The length of its text.
-        var length: UInt32 = 0
+        package var length: UInt32 = 0
         /// Newline characters in its text.
-        var lines: UInt32 = 0
+        package var lines: UInt32 = 0
         /// The CRC-32 of the member as it stands in the file.
-        var crc: UInt32 = 0
+        package var crc: UInt32 = 0
+
+        /// A member at `offset`; without more, one of a stream that the block has nothing of.
+        package init(offset: UInt64, compressed: UInt32 = 0, length: UInt32 = 0, lines: UInt32 = 0, crc: UInt32 = 0) {
+            self.offset = offset
+            self.compressed = compressed
+            self.length = length
+            self.lines = lines
+            self.crc = crc
+        }
 
         /// The length of the file with this commit.
-        var end: UInt64 { offset + UInt64(compressed) }
+        package var end: UInt64 { offset + UInt64(compressed) }
     }
 
     /// The place before the block's first fragment.
-    var start: LogCursor
+    package var start: LogCursor
     /// The place after its last one.
-    var end: LogCursor
+    package var end: LogCursor
     /// The earliest and the latest time.
-    var times: ClosedRange<Int64>
+    package var times: ClosedRange<Int64>
     /// Fragments and gap notes in the table.
-    var fragments: UInt32
+    package var fragments: UInt32
     /// Whether fragments or notes of the streams are in the table.
-    var hasStdout: Bool
-    var hasStderr: Bool
+    package var hasStdout: Bool
+    package var hasStderr: Bool
     /// The members.
-    var stdout: Member
-    var stderr: Member
+    package var stdout: Member
+    package var stderr: Member
     /// The length and the CRC-32 of the fragment table that follows the header.
-    var tableLength: UInt32 = 0
-    var tableCRC: UInt32 = 0
+    package var tableLength: UInt32 = 0
+    package var tableCRC: UInt32 = 0
 
     /// Bytes of a header.
-    static let size = 112
+    package static let size = 112
     /// How a header begins: `JLB1`.
-    static let magic: [UInt8] = [0x4a, 0x4c, 0x42, 0x31]
+    package static let magic: [UInt8] = [0x4a, 0x4c, 0x42, 0x31]
     /// The most bytes of a member's text and of a table: bounds what a reader allocates.
-    static let largest: UInt32 = 1 << 26
+    package static let largest: UInt32 = 1 << 26
 
     /// The length of the record, table included.
-    var recordLength: UInt64 { UInt64(Self.size) + UInt64(tableLength) }
+    package var recordLength: UInt64 { UInt64(Self.size) + UInt64(tableLength) }
 
     /// A stream's member.
-    func member(of stream: LogStream) -> Member {
+    package func member(of stream: LogStream) -> Member {
         stream == .stdout ? stdout : stderr
     }
 
     /// The record of a block whose members are known: its header and its fragment table.
-    static func record(of block: LogBlock, stdout: Member, stderr: Member) -> (header: BlockHeader, table: [UInt8]) {
+    package static func record(
+        of block: LogBlock, stdout: Member, stderr: Member
+    ) -> (header: BlockHeader, table: [UInt8]) {
         let times = block.times ?? 0...0
         let table = FragmentTable.encode(block.fragments, earliest: times.lowerBound)
         let header = BlockHeader(
@@ -67,7 +78,7 @@ struct BlockHeader: Equatable {
     }
 
     /// The header's bytes.
-    func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var body = ByteWriter(capacity: Self.size)
         body.write(tableLength)
         body.write(tableCRC)
@@ -96,7 +107,7 @@ struct BlockHeader: Equatable {
 
 extension BlockHeader {
     /// The header that `buffer` holds; nil where it is not one, or says what cannot be.
-    init?(_ buffer: UnsafeRawBufferPointer) {
+    package init?(_ buffer: UnsafeRawBufferPointer) {
         guard buffer.count == Self.size, buffer.prefix(4).elementsEqual(Self.magic) else { return nil }
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: buffer[4...]))
         guard let crc = reader.read(UInt32.self),
@@ -120,7 +131,7 @@ extension BlockHeader {
     }
 
     /// Whether this block can follow one that ended at `place`, with files of these lengths.
-    func follows(_ place: LogCursor, stdout: UInt64, stderr: UInt64) -> Bool {
+    package func follows(_ place: LogCursor, stdout: UInt64, stderr: UInt64) -> Bool {
         start >= place && end > start && self.stdout.offset >= stdout && self.stderr.offset >= stderr
     }
 }

@@ -1,12 +1,12 @@
-import Storage
+package import Storage
 
 /// The fragments of a block as bytes.
 ///
 /// Each entry is a byte of flags (1: stderr, 2: gap note), a varint (the number of bytes, or of bytes
 /// dropped) and a varint (the time since the entry before, zigzag; the first since the block's earliest).
-enum FragmentTable {
+package enum FragmentTable {
     /// The table of a block's fragments.
-    static func encode(_ fragments: [Fragment], earliest: Int64) -> [UInt8] {
+    package static func encode(_ fragments: [Fragment], earliest: Int64) -> [UInt8] {
         var writer = ByteWriter(capacity: fragments.count * 8)
         var time = earliest
         for fragment in fragments {
@@ -27,7 +27,7 @@ enum FragmentTable {
     }
 
     /// The fragments of a table; nil where it does not say what the block's header says.
-    static func decode(_ table: UnsafeRawBufferPointer, of header: BlockHeader) -> [Fragment]? {
+    package static func decode(_ table: UnsafeRawBufferPointer, of header: BlockHeader) -> [Fragment]? {
         guard table.count == Int(header.tableLength), crc32(table) == header.tableCRC else { return nil }
         var reader = ByteReader(table)
         var fragments: [Fragment] = []

@@ -1,25 +1,25 @@
-import Storage
+package import Storage
 
 /// A stretch of one log in memory: fragments in order, each stream's bytes in one buffer.
 ///
 /// The open tail of a log is one, and so is a block that was read from its files.
-struct LogBlock {
+package struct LogBlock {
     /// The place before the first fragment.
-    let start: LogCursor
+    package let start: LogCursor
     /// The place after the last one.
-    private(set) var end: LogCursor
-    private(set) var fragments: [Fragment] = []
-    private(set) var stdout: [UInt8] = []
-    private(set) var stderr: [UInt8] = []
+    package private(set) var end: LogCursor
+    package private(set) var fragments: [Fragment] = []
+    package private(set) var stdout: [UInt8] = []
+    package private(set) var stderr: [UInt8] = []
 
     /// An empty stretch at `start`.
-    init(at start: LogCursor) {
+    package init(at start: LogCursor) {
         self.start = start
         end = start
     }
 
     /// A block as it was stored; a stream that nobody asked for may be empty.
-    init(_ header: BlockHeader, fragments: [Fragment], stdout: [UInt8], stderr: [UInt8]) {
+    package init(_ header: BlockHeader, fragments: [Fragment], stdout: [UInt8], stderr: [UInt8]) {
         start = header.start
         end = header.end
         self.fragments = fragments
@@ -27,18 +27,18 @@ struct LogBlock {
         self.stderr = stderr
     }
 
-    var isEmpty: Bool { fragments.isEmpty }
+    package var isEmpty: Bool { fragments.isEmpty }
 
     /// Bytes of both streams.
-    var byteCount: Int { stdout.count + stderr.count }
+    package var byteCount: Int { stdout.count + stderr.count }
 
     /// The bytes of a stream.
-    func bytes(of stream: LogStream) -> [UInt8] {
+    package func bytes(of stream: LogStream) -> [UInt8] {
         stream == .stdout ? stdout : stderr
     }
 
     /// Empties the block and moves it to its end; the buffers stay allocated where `keepsBuffers`.
-    mutating func restart(keepsBuffers: Bool) {
+    package mutating func restart(keepsBuffers: Bool) {
         var next = LogBlock(at: end)
         if keepsBuffers {
             swap(&next.fragments, &fragments)
@@ -53,7 +53,7 @@ struct LogBlock {
 
     /// Takes the next fragments of a run until it is taken whole or the block holds `maxBytes` bytes or
     /// `maxFragments` fragments. `bytes` are those of the run.
-    mutating func take(
+    package mutating func take(
         _ place: inout RunPlace, of run: FragmentRun, _ bytes: UnsafeRawBufferPointer, maxBytes: Int,
         maxFragments: Int
     ) {
@@ -87,7 +87,7 @@ struct LogBlock {
     }
 
     /// Adds a block that begins where this one ends.
-    mutating func append(_ next: LogBlock) {
+    package mutating func append(_ next: LogBlock) {
         fragments += next.fragments
         stdout += next.stdout
         stderr += next.stderr
@@ -95,7 +95,7 @@ struct LogBlock {
     }
 
     /// The gap notes behind the last byte.
-    var notesAtEnd: ArraySlice<Fragment> {
+    package var notesAtEnd: ArraySlice<Fragment> {
         let lastBytes = fragments.lastIndex { $0.count > 0 }
         return fragments[(lastBytes.map { $0 + 1 } ?? 0)...]
     }
@@ -121,7 +121,7 @@ struct LogBlock {
     }
 
     /// Offers the fragments to a page; returns false where the page ended before the block.
-    func fill(_ page: inout LogPageBuilder) -> Bool {
+    package func fill(_ page: inout LogPageBuilder) -> Bool {
         page.move(to: start)
         return stdout.withUnsafeBytes { stdout in
             stderr.withUnsafeBytes { stderr in
@@ -148,7 +148,7 @@ struct LogBlock {
     }
 
     /// The earliest and the latest time; nil for an empty block.
-    var times: ClosedRange<Int64>? {
+    package var times: ClosedRange<Int64>? {
         guard let first = fragments.first else { return nil }
         var (earliest, latest) = (first.time, first.time)
         for fragment in fragments {
@@ -160,10 +160,13 @@ struct LogBlock {
 }
 
 /// How far a run was taken.
-struct RunPlace {
+package struct RunPlace {
     /// The next fragment, and how many of its bytes were taken.
-    var index = 0
-    var taken = 0
+    package var index = 0
+    package var taken = 0
     /// All bytes that were taken.
-    var offset = 0
+    package var offset = 0
+
+    /// Nothing taken.
+    package init() {}
 }

@@ -34,6 +34,16 @@ public final class DataDirectory: Sendable {
         }
     }
 
+    /// The node's id: the configured one, else that which the daemon generated in the directory at `path`.
+    public static func nodeID(configured: String, path: String) throws(EngineError) -> String {
+        guard configured.isEmpty else { return configured }
+        do throws(SystemCallError) {
+            return try readText("\(path)/node.id").trimmingCharacters(in: .whitespacesAndNewlines)
+        } catch {
+            throw EngineError(.failedPrecondition, "the node has no id yet (server.nodeId): \(error)")
+        }
+    }
+
     /// Lets another daemon take the directory.
     func release() {
         lock.withLock { file in

@@ -39,7 +39,7 @@ struct Persist: AsyncParsableCommand {
         // A peer that hangs up is an error of that call, not the end of the program.
         signal(SIGPIPE, SIG_IGN)
         try await WorkerProgram.persist(configuration, logger: Logger(label: "persist")).run(parent: parent) {
-            try StoreFactory.stores(configuration)
+            try await StoreFactory.stores(configuration)
         }
     }
 }

@@ -1,17 +1,38 @@
+import CloudBackends
 import LocalStores
 import Server
 import Storage
 
 /// The stores of output and samples that the configuration names.
 enum StoreFactory {
-    static func stores(_ configuration: Server.Configuration) throws -> WorkerStores {
+    /// Opens the stores; one in the cloud was asked whether it can be used.
+    static func stores(_ configuration: Server.Configuration) async throws -> WorkerStores {
         let local = LocalStores(configuration)
-        guard let logs = try local.logs() else {
-            throw MissingBackendError(key: "storage.logs.backend", advice: "this build has no s3")
-        }
+        let logs: any LogStore
+        if let found = try local.logs() { logs = found } else { logs = try await s3Logs(configuration) }
         guard let metrics = try local.metrics() else {
-            throw MissingBackendError(key: "storage.metrics.backend", advice: "this build has no s3")
+            throw MissingBackendError(key: "storage.metrics.backend", advice: "samples are not kept in s3")
         }
         return WorkerStores(logs: logs, metrics: metrics)
+    }
+
+    private static func s3Logs(_ configuration: Server.Configuration) async throws -> S3LogStore {
+        let settings = configuration.storage.logs.s3
+        let aws = AWSConfiguration(
+            region: settings.region.isEmpty ? nil : settings.region,
+            endpoint: settings.endpoint.isEmpty ? nil : settings.endpoint)
+        var bucket = S3Configuration(
+            bucket: settings.bucket, prefix: settings.prefix, node: try configuration.nodeID(), aws: aws)
+        if settings.pathStyle { bucket.usesPathStyle = true }
+        bucket.createsBucket = settings.createBucket
+        bucket.encryption =
+            switch settings.encryption {
+            case .bucketDefault: .bucketDefault
+            case .aes256: .s3
+            case .kms: .kms(key: settings.kmsKeyID.isEmpty ? nil : settings.kmsKeyID)
+            }
+        let store = S3LogStore(bucket, http: HTTPClient())
+        try await store.check()
+        return store
     }
 }

@@ -38,7 +38,7 @@ struct State: AsyncParsableCommand {
         // A peer that hangs up is an error of that call, not the end of the program.
         signal(SIGPIPE, SIG_IGN)
         try await WorkerProgram.state(configuration, logger: Logger(label: "state")).run(parent: parent) {
-            try StoreFactory.stores(configuration)
+            try await StoreFactory.stores(configuration)
         }
     }
 }

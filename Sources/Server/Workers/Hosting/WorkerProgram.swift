@@ -26,14 +26,14 @@ public struct WorkerProgram: Sendable {
     /// Runs until SIGTERM or SIGINT, or until the process `parent`, where there is one, ends.
     ///
     /// The stores are opened once no other process has the socket.
-    public func run(parent: Int32?, opening stores: () throws -> WorkerStores) async throws {
+    public func run(parent: Int32?, opening stores: () async throws -> WorkerStores) async throws {
         if let parent, !ParentProcess.end(with: SIGTERM, afterEndOf: parent) {
             throw EngineError(.failedPrecondition, "process \(parent), for which this one was started, has ended")
         }
         try SocketDirectory.prepare(for: socket)
         let lock = try await SocketLock.take(socket)
         defer { lock.release() }
-        let opened = try stores()
+        let opened = try await stores()
         let server = try await WorkerServer.start(
             opened, at: socket, frameLimit: configuration.storage.workers.maxMessageBytes)
         logger.info("listening", metadata: ["socket": "\(socket)"])
