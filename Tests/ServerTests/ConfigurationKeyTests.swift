@@ -64,8 +64,6 @@ import Testing
         "storage.metrics.retention.archiveDirectory": ("/var/archive", "/var/archive"),
         "storage.mode": ("workers", "workers"),
         "storage.startDegraded": ("true", "true"),
-        "storage.metrics.backend": ("memory", "memory"),
-        "storage.metrics.directory": ("/var/metrics", "/var/metrics"),
         "storage.state.dynamodb.table": ("jobs", "jobs"),
         "storage.state.dynamodb.region": ("us-east-1", "us-east-1"),
         "storage.state.dynamodb.endpoint": ("\"https://db:8000\"", "https://db:8000"),
