@@ -2,10 +2,10 @@ public import Storage
 
 /// What is stored of jobs, apart from their records.
 extension JobEngine {
-    /// Deletes the stored output of a job that has ended; its record stays.
+    /// Deletes the stored output and samples of a job that has ended; its record stays.
     ///
     /// Throws `failedPrecondition` where output may still come, `unavailable` where the store cannot delete now.
-    public func deleteLog(of id: JobID) async throws(EngineError) {
+    public func deleteHistory(of id: JobID) async throws(EngineError) {
         let record = try await record(of: id)
         guard record.status.isTerminal else {
             throw EngineError(.failedPrecondition, "job \(id) has not ended")
@@ -15,14 +15,16 @@ extension JobEngine {
         }
         do throws(StorageError) {
             try await logStore.delete(id)
+            try await metricStore.delete(id)
         } catch {
-            throw EngineError(.unavailable, "the log of job \(id) cannot be deleted: \(error)")
+            throw EngineError(.unavailable, "the history of job \(id) cannot be deleted: \(error)")
         }
     }
 
     /// Asks the stores for something small; throws why they do not work.
     public nonisolated func checkStores() async throws(StorageError) {
         _ = try await logStore.jobs(after: nil, limit: 1)
+        _ = try await metricStore.jobs(after: nil, limit: 1)
         _ = try await jobStore.list(JobQuery(node: identity.id), after: nil, limit: 1)
     }
 }

@@ -161,7 +161,7 @@ import Testing
             ("storage.logs.retention.maxAge", "30", "expected a duration such as"),
             ("storage.logs.retention.action", "archive", "archive needs an archiveDirectory"),
             ("storage.metrics.directory", "/opt/joblet/logs", "must be apart"),
-            ("storage.workers.maxMessageBytes", "1MB", "from 4MiB to 128MiB"),
+            ("storage.workers.maxMessageBytes", "1MB", "from 10MiB to 128MiB"),
             ("storage.query.address", "here", "expected host:port"),
             ("network.defaultNetwork", "bridge", "expected one of none, host, not \"bridge\""),
             ("logging.level", "TRACE", "expected one of DEBUG, INFO, WARN, ERROR, not \"TRACE\""),

@@ -30,10 +30,8 @@ enum HostedMetrics: String, CaseIterable, CustomTestStringConvertible {
     var testDescription: String { "\(rawValue) in a worker" }
 }
 
-/// The stores of a worker are stores like all others. Frames are small, so that long answers come in parts.
+/// The stores of a worker are stores like all others.
 @Suite struct ConformanceTests {
-    private static let frameLimit = 4 << 20
-
     @Test(arguments: HostedLogs.allCases, LogStoreBehaviour.all)
     func `logs in a worker conform`(_ backend: HostedLogs, _ behaviour: LogStoreBehaviour) async throws {
         try await withLogs(backend, behaviour.check)
@@ -119,9 +117,9 @@ enum HostedMetrics: String, CaseIterable, CustomTestStringConvertible {
         let opened = Opened()
         let start: @Sendable () async throws -> Store = {
             await opened.close()
-            let server = try await fixture.server(try open(fixture.directory.path), frameLimit: Self.frameLimit)
+            let server = try await fixture.server(try open(fixture.directory.path))
             await opened.add { await server.close() }
-            let client = fixture.client(frameLimit: Self.frameLimit)
+            let client = fixture.client()
             await opened.add { await client.close() }
             return select(client)
         }

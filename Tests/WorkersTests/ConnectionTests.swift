@@ -160,6 +160,7 @@ import Testing
         #expect(stat(directory, &status) == 0)
         #expect(status.st_mode & 0o777 == 0o700)
         await server.close()
+        #expect(stat(fixture.socket, &status) != 0)
         chmod(directory, 0o777)
         await #expect(throws: StorageError.self) { try await fixture.server(WorkerStores()) }
         #expect(PeerCredentials.isAllowed(geteuid()))

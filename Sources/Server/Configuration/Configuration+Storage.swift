@@ -221,7 +221,7 @@ extension Configuration {
         ConfigurationKey("storage.workers.persistSocket", \.storage.workers.persistSocket, .pathOrDefault),
         ConfigurationKey("storage.workers.stateSocket", \.storage.workers.stateSocket, .pathOrDefault),
         ConfigurationKey(
-            "storage.workers.maxMessageBytes", \.storage.workers.maxMessageBytes, .size(4 << 20...128 << 20)),
+            "storage.workers.maxMessageBytes", \.storage.workers.maxMessageBytes, .size(10 << 20...128 << 20)),
         ConfigurationKey("storage.query.socket", \.storage.query.socket, .pathOrDefault),
         ConfigurationKey("storage.query.address", \.storage.query.address, .hostAndPortOrNone),
         ConfigurationKey("storage.query.tls", \.storage.query.tls, .boolean),

@@ -9,8 +9,8 @@ protocol JobHistory: Sendable {
     /// Calls `body` with page after page of what is there now, in order.
     func readLog(_ query: LogQuery, from start: LogCursor, _ body: (LogPage) async throws -> Void) async throws
 
-    /// The next page of a job's samples; throws `notFound` for a job without any.
-    func readMetrics(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws -> MetricPage
+    /// Calls `body` with samples after samples of what is there now, in order.
+    func readMetrics(_ query: MetricQuery, _ body: ([MetricSample]) async throws -> Void) async throws
 
     /// Deletes what is stored of the job's output and samples.
     func delete(_ job: JobID) async throws
@@ -32,11 +32,11 @@ struct EngineHistory: JobHistory {
         try await engine.logs.read(LogReader.Request(query: query, start: start, follows: false), body)
     }
 
-    func readMetrics(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws -> MetricPage {
-        throw EngineError(.unimplemented, "job metrics are not available on this server")
+    func readMetrics(_ query: MetricQuery, _ body: ([MetricSample]) async throws -> Void) async throws {
+        try await engine.metrics.read(query, follows: false, body)
     }
 
-    func delete(_ job: JobID) async throws { try await engine.deleteLog(of: job) }
+    func delete(_ job: JobID) async throws { try await engine.deleteHistory(of: job) }
 
     func check() async throws { try await engine.checkStores() }
 }
@@ -44,6 +44,7 @@ struct EngineHistory: JobHistory {
 /// The history as stores have it, without a daemon.
 struct StoredHistory: JobHistory {
     private static let pageBytes = 512 << 10
+    private static let pageSamples = 1000
 
     let stores: WorkerStores
 
@@ -84,9 +85,22 @@ struct StoredHistory: JobHistory {
         }
     }
 
-    func readMetrics(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws -> MetricPage {
+    func readMetrics(_ query: MetricQuery, _ body: ([MetricSample]) async throws -> Void) async throws {
         guard let metrics = stores.metrics else { throw EngineError(.unimplemented, "this worker keeps no metrics") }
-        return try await metrics.read(query, from: sequence, limit: limit)
+        var sequence: UInt64 = 0
+        while true {
+            let page: MetricPage
+            do {
+                page = try await metrics.read(query, from: sequence, limit: StoredHistory.pageSamples)
+            } catch StorageError.notFound {
+                // The job has output and was never sampled.
+                return
+            }
+            if !page.samples.isEmpty { try await body(page.samples) }
+            if page.isLast { return }
+            sequence = page.next
+            try Task.checkCancellation()
+        }
     }
 
     func delete(_ job: JobID) async throws {

@@ -4,7 +4,8 @@ import Storage
 
 /// A QueryMetrics request, checked.
 struct MetricSampleQuery: Sendable {
-    private static let page = 1000
+    /// Ends the reading once nothing more is wanted.
+    private struct Enough: Error {}
 
     private let query: MetricQuery
     private let type: MetricType?
@@ -32,26 +33,18 @@ struct MetricSampleQuery: Sendable {
     func run(on history: any JobHistory, _ body: ([Joblet_Persist_Metric]) async throws -> Void) async throws {
         var skipped = 0
         var sent = 0
-        var sequence: UInt64 = 0
-        while sent < limit {
-            let page: MetricPage
-            do {
-                page = try await history.readMetrics(query, from: sequence, limit: MetricSampleQuery.page)
-            } catch StorageError.notFound {
-                // The job has output and was never sampled.
-                return
+        do {
+            try await history.readMetrics(query) { samples in
+                let skip = min(offset - skipped, samples.count)
+                skipped += skip
+                let wanted = samples.dropFirst(skip).prefix(limit - sent)
+                sent += wanted.count
+                if !wanted.isEmpty {
+                    try await body(wanted.map { Joblet_Persist_Metric($0, job: "\(query.job)", type: type) })
+                }
+                if sent >= limit { throw Enough() }
             }
-            let skip = min(offset - skipped, page.samples.count)
-            skipped += skip
-            let wanted = page.samples.dropFirst(skip).prefix(limit - sent)
-            sent += wanted.count
-            if !wanted.isEmpty {
-                try await body(wanted.map { Joblet_Persist_Metric($0, job: "\(query.job)", type: type) })
-            }
-            if page.isLast { return }
-            sequence = page.next
-            try Task.checkCancellation()
-        }
+        } catch is Enough {}
     }
 }
 

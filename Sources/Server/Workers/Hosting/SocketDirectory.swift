@@ -5,9 +5,15 @@ import Storage
 
 /// The place of a Unix socket: a directory that nobody else can change.
 enum SocketDirectory {
-    /// Makes the directory of `socket` with mode 0700, or checks that others cannot write to the one that is there, and removes a socket that
-    /// nobody listens on any more.
+    /// Makes the directory of `socket`, or checks the one that is there, and removes a socket that nobody listens on
+    /// any more.
     static func prepare(for socket: String) throws(StorageError) {
+        try create(for: socket)
+        if unlink(socket) != 0, errno != ENOENT { throw failure("unlink \(socket)") }
+    }
+
+    /// Makes the directory of `socket` with mode 0700, or checks that others cannot write to the one that is there.
+    static func create(for socket: String) throws(StorageError) {
         guard let slash = socket.lastIndex(of: "/"), slash != socket.startIndex else {
             throw .unavailable(reason: "\(socket) is no absolute path in a directory")
         }
@@ -18,7 +24,6 @@ enum SocketDirectory {
         guard status.st_uid == geteuid() || status.st_uid == 0, status.st_mode & 0o022 == 0 else {
             throw .unavailable(reason: "\(directory) can be changed by others: its mode must be 0700")
         }
-        if unlink(socket) != 0, errno != ENOENT { throw failure("unlink \(socket)") }
     }
 
     private static func create(_ path: String) throws(StorageError) {

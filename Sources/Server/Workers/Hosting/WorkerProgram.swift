@@ -30,7 +30,7 @@ public struct WorkerProgram: Sendable {
         if let parent, !ParentProcess.end(with: SIGTERM, afterEndOf: parent) {
             throw EngineError(.failedPrecondition, "process \(parent), for which this one was started, has ended")
         }
-        try SocketDirectory.prepare(for: socket)
+        try SocketDirectory.create(for: socket)
         let lock = try await SocketLock.take(socket)
         defer { lock.release() }
         let opened = try await stores()

@@ -10,8 +10,10 @@ public final class WorkerServer: Sendable {
 
     private let listener: any Channel
     private let connections: OpenConnections
+    private let socket: String
 
-    private init(listener: any Channel, connections: OpenConnections) {
+    private init(listener: any Channel, connections: OpenConnections, socket: String) {
+        self.socket = socket
         self.listener = listener
         self.connections = connections
     }
@@ -47,13 +49,15 @@ public final class WorkerServer: Sendable {
             try await listener.close()
             throw StorageError.unavailable(reason: "chmod \(socket): \(reason)")
         }
-        return WorkerServer(listener: listener, connections: connections)
+        return WorkerServer(listener: listener, connections: connections, socket: socket)
     }
 
     /// Stops listening and ends the connections; calls that run are cancelled.
     public func close() async {
         // Fails where it was closed already.
         _ = try? await listener.close()
+        // Its name is of no use any more; the next server replaces one that stays.
+        unlink(socket)
         await connections.close()
     }
 }
