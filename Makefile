@@ -5,9 +5,10 @@ CONFIGURATION ?= release
 RELEASE_FLAGS := -c release -Xswiftc -static-stdlib
 CHECK_FLAGS := --explicit-target-dependency-import-check error
 PREFIX ?= /opt/joblet
-PROGRAMS := joblet rnx joblet-shim
+PROGRAMS := joblet persist state rnx joblet-shim
 
-.PHONY: help setup all joblet rnx shim demo test test-core check fmt proto bench install install-tools clean
+.PHONY: help setup all joblet persist state rnx shim demo test test-vm test-core check fmt proto bench install \
+	install-tools clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -15,10 +16,16 @@ help:
 setup: ## installs what is missing: Debian packages, and Python packages into .venv
 	@scripts/setup.sh
 
-all: joblet rnx shim ## builds every program into bin/
+all: joblet persist state rnx shim ## builds every program into bin/
 
 joblet: ## builds the daemon into bin/
 	@scripts/build.sh joblet
+
+persist: ## builds the worker for logs and metrics into bin/
+	@scripts/build.sh persist
+
+state: ## builds the worker for job records into bin/
+	@scripts/build.sh state
 
 rnx: ## builds the command line client into bin/
 	@scripts/build.sh rnx
@@ -31,6 +38,9 @@ demo: setup ## builds everything and runs a real job, through a killed daemon to
 
 test: setup ## runs every test
 	@scripts/test.sh
+
+test-vm: ## runs what needs pure cgroup v2 or a power cut in virtual machines, after `make test`
+	@scripts/test-vm.sh
 
 test-core: ## runs the tests of storage and isolation, which need no gRPC
 	JOBLET_CORE=1 $(SWIFT) test --scratch-path .build-core

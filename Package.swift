@@ -105,6 +105,8 @@ var dependencies: [Package.Dependency] = [
 if !coreOnly {
     products += [
         .executable(name: "joblet", targets: ["joblet"]),
+        .executable(name: "persist", targets: ["persist"]),
+        .executable(name: "state", targets: ["state"]),
         .executable(name: "rnx", targets: ["rnx"]),
     ]
     targets += [
@@ -142,18 +144,34 @@ if !coreOnly {
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "X509", package: "swift-certificates"),
             ],
             path: "Sources/Server",
             exclude: ["API", "Security", "Main"],
             swiftSettings: strict),
+        .target(
+            name: "LocalStores",
+            dependencies: ["Server", "Backends", "Storage"],
+            path: "Sources/Server/Main/LocalStores",
+            swiftSettings: strict),
         .executableTarget(
             name: "joblet",
             dependencies: [
-                "Server", "Backends", "Engine", "Storage", "JobletSecurity", argumentParser, logging,
+                "Server", "LocalStores", "Engine", "JobletSecurity", argumentParser, logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Server/Main/joblet",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "persist",
+            dependencies: ["Server", "LocalStores", "Storage", argumentParser, logging],
+            path: "Sources/Server/Main/persist",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "state",
+            dependencies: ["Server", "LocalStores", "Storage", argumentParser, logging],
+            path: "Sources/Server/Main/state",
             swiftSettings: strict),
         .executableTarget(
             name: "rnx",
@@ -200,7 +218,15 @@ if !coreOnly {
             name: "ServerTests",
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
-                "DaemonSupport", "joblet", logging, grpcCore, grpcTransport,
+                "DaemonSupport", "joblet", "persist", "state", "rnx", logging, grpcCore, grpcTransport,
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WorkersTests",
+            dependencies: [
+                "Server", "Engine", "JobletAPI", "Storage", "Backends", "StorageConformance", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),

@@ -31,7 +31,7 @@ rm -f "$output"/*.pb.swift "$output"/*.grpc.swift
     --plugin=protoc-gen-grpc-swift-2="$plugins/protoc-gen-grpc-swift-2" \
     --grpc-swift-2_out="$output" \
     --grpc-swift-2_opt=Visibility=Public,UseAccessLevelOnImports=true,Server=true,Client=true \
-    joblet.proto persist.proto ext.proto
+    joblet.proto persist.proto ext.proto ipc.proto
 
 if [ "$output" != "$generated" ]; then
     if ! diff -ru "$generated" "$output"; then

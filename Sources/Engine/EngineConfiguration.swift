@@ -30,8 +30,10 @@ public struct EngineConfiguration: Sendable, Hashable {
     public var allowedMounts = ["/usr", "/bin", "/sbin", "/lib", "/lib64"]
     /// The directory a job starts in.
     public var workspaceDirectory = "/work"
-    /// Bytes of `/work` in memory.
+    /// Bytes of `/work` in memory; of a job with uploads of more than half of that it lies on disk.
     public var workMemoryBytes: UInt64 = 256 << 20
+    /// Bytes of `/work` on disk; 0 for no limit.
+    public var workDiskBytes: UInt64 = 10 << 30
     /// Whether `/work` lies on disk for every job, not only for those that keep it.
     public var workOnDisk = false
     /// Bytes of `/tmp`.

@@ -12,10 +12,15 @@ extension JobEngine {
             directory: "\(configuration.dataDirectory)/staging", job: job, limit: configuration.maxUploadBytes)
     }
 
-    /// Accepts and starts a job; returns its record once its process runs, or could not be started.
+    /// Where a job's uploads lie until it has ended; there only where it has any.
+    private nonisolated func stagingDirectory(of job: JobID) -> String {
+        "\(configuration.dataDirectory)/staging/\(job)"
+    }
+
+    /// Accepts a job and starts it as soon as possible; returns its record as it was kept.
     ///
     /// A command that cannot be executed is a job that fails with 127 or 126, not an error.
-    public func run(
+    public func submit(
         _ request: JobRequest, id: JobID = .random(), uploads: UploadStaging? = nil
     ) async throws(EngineError) -> JobRecord {
         let job: Job
@@ -25,12 +30,8 @@ extension JobEngine {
             await uploads?.discard()
             throw error
         }
-        await launch(job, uploads: uploads)
-        let record = await job.wait { $0.status != .initializing }
-        guard record.status != .initializing else {
-            throw EngineError(.unavailable, "job \(id) was accepted, but its start could not be awaited")
-        }
-        return record
+        inBackground { await self.launch(job) }
+        return job.record
     }
 
     private func accept(
@@ -76,11 +77,14 @@ extension JobEngine {
         return range
     }
 
-    private func launch(_ job: Job, uploads: UploadStaging?) async {
+    /// Hands an accepted job to a shim.
+    func launch(_ job: Job) async {
         let record = job.record
+        let staging = stagingDirectory(of: record.id)
         do throws(EngineError) {
             guard let fleet, let lease = record.lease else { throw EngineError(.internal, "no lease") }
-            let isEmpty = await uploads?.isEmpty ?? true
+            let uploads = Directory.exists(staging) ? staging : nil
+            let work = try await workDirectories.make(for: record, staging: uploads)
             for _ in 0..<JobEngine.launchAttempts {
                 let shim = try await fleet.newest()
                 let request = StartRequest(
@@ -91,7 +95,7 @@ extension JobEngine {
                         jobBytes: configuration.maxJobOutboxBytes,
                         dropsAtLimit: record.specification.outputPolicy == .drop),
                     plan: try planner.plan(
-                        for: record, rootMount: "\(shim.directory)/root", staging: isEmpty ? nil : uploads?.path))
+                        for: record, rootMount: "\(shim.directory)/root", work: work, staging: uploads))
                 await job.attach(shim)
                 // A shim that is gone took nothing: another one may start the job.
                 guard shim.connection.send(.start(request)) else { continue }
@@ -140,18 +144,12 @@ extension JobEngine {
     ///
     /// Returns once the deletion is recorded; what a store that is away still holds goes when it is back.
     public func delete(_ id: JobID) async throws(EngineError) {
-        // Taken before the record is read: of several callers one deletes the job.
+        // A job that stays must not be missing for those who ask meanwhile.
+        try checkDeletable(try await self.record(of: id))
         guard deleted.insert(id).inserted else { throw JobEngine.missing(id) }
         do throws(EngineError) {
-            let record = try await self.keptRecord(of: id)
-            guard record.status.isTerminal else {
-                throw EngineError(
-                    .failedPrecondition,
-                    "Cannot delete running job \(id) (current status: \(record.status.rawValue)): stop the job first")
-            }
-            guard record.node.id == identity.id else {
-                throw EngineError(.failedPrecondition, "job \(id) belongs to node \(record.node.id)")
-            }
+            // Read again now that the id is taken: of several callers one deletes the job.
+            let record = try await keptRecord(of: id)
             let entry = try await journal.append(
                 .deleted(id, version: record.version + 1), durability: record.specification.durability)
             hot[id]?.shipping?.cancel()
@@ -160,6 +158,18 @@ extension JobEngine {
         } catch {
             deleted.remove(id)
             throw error
+        }
+    }
+
+    private func checkDeletable(_ record: JobRecord) throws(EngineError) {
+        guard record.status.isTerminal else {
+            throw EngineError(
+                .failedPrecondition,
+                "Cannot delete running job \(record.id) (current status: \(record.status.rawValue)): "
+                    + "stop the job first")
+        }
+        guard record.node.id == identity.id else {
+            throw EngineError(.failedPrecondition, "job \(record.id) belongs to node \(record.node.id)")
         }
     }
 

@@ -22,8 +22,7 @@ extension JobEngine {
                     metadata: ["path": "\(omission.path)", "reason": "\(omission.reason)"])
             }
             let files = HostFiles.plan(configuration.allowedMounts, etcDirectory: etc.path)
-            let host = HostCapabilities.probe(
-                dataDirectory: configuration.dataDirectory, binds: files.binds.map(\.source))
+            let host = HostCapabilities.probe(binds: files.binds.map(\.source))
             return SandboxPlanner(
                 configuration: configuration, key: key, seccomp: seccomp, hostFiles: files,
                 idmappable: host.idmappable)

@@ -51,11 +51,10 @@ extension JobEngine {
         await journal.forgetRecovered()
         // Before any shim is asked: each has something to say of them.
         for record in found.newest.values {
-            let hasOutbox = Directory.exists("\(configuration.outboxDirectory)/\(record.id)")
             let hasMetrics = try await recoverMetrics(of: record)
             try admit(
                 record, storedVersion: found.storedVersions[record.id] ?? 0,
-                isLogComplete: record.status.isTerminal && !hasOutbox,
+                isLogComplete: record.status.isTerminal && !hasOutbox(record.id),
                 awaitsMetrics: hasMetrics || !record.status.isTerminal)
         }
         for id in found.strayOutboxes { await removeOutbox(of: id) }
@@ -139,9 +138,12 @@ extension JobEngine {
         }
     }
 
+    private func hasOutbox(_ id: JobID) -> Bool { Directory.exists("\(configuration.outboxDirectory)/\(id)") }
+
     /// Decides about the recovered jobs that no living shim has.
     private func settle(_ recovered: [JobID]) {
         let boot = DataDirectory.bootID()
+        let grouped = Set(cgroups.existing())
         for id in recovered {
             guard let entry = hot[id], entry.supervisor == nil else { continue }
             let record = entry.job.record
@@ -150,10 +152,12 @@ extension JobEngine {
                 endLog(of: id)
             } else if record.lease?.bootID != boot {
                 lose(id, reason: "node restarted")
-            } else if record.status == .running {
+            } else if record.status == .running || entry.hasExitRecord || grouped.contains(id) || hasOutbox(id) {
                 lose(id, reason: "supervisor lost")
             } else {
-                lose(id, reason: "daemon restarted before start")
+                // No shim ever had it: a job's group and its outbox are made before its process.
+                hot[id]?.isLaunching = true
+                inBackground { await self.launch(entry.job) }
             }
         }
     }

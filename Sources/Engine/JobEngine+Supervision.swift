@@ -77,6 +77,7 @@ extension JobEngine {
     /// Tells a job of the exit that a dead shim recorded.
     private func conclude(_ exit: ExitRecord) {
         guard let job = hot[JobID(exit.job)]?.job, job.record.lease?.startToken == exit.token else { return }
+        hot[job.id]?.hasExitRecord = true
         // The shim may have died before it said that the job runs.
         if exit.exitCode != JobEngine.sandboxFailure {
             job.post(.started(pid: job.record.pid, time: job.record.createdAt))

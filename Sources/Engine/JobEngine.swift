@@ -22,6 +22,7 @@ public actor JobEngine {
     nonisolated let metricOutbox: MetricOutbox
     nonisolated let sampler: MetricSampler
     nonisolated let planner: SandboxPlanner
+    nonisolated let workDirectories: WorkDirectories
     nonisolated let cgroups: any CgroupDriver
     private let directory: DataDirectory
     nonisolated let runDirectory: String
@@ -52,6 +53,8 @@ public actor JobEngine {
         var supervisor: String?
         /// Whether the job is on its way to a shim.
         var isLaunching = false
+        /// Whether a shim that is gone left a record of the job's exit.
+        var hasExitRecord = false
         /// Whether this engine accepted the job.
         var isOurs = false
         /// Whether samples may come, or wait for their store.
@@ -66,17 +69,21 @@ public actor JobEngine {
         var ending: Task<Void, Never>?
     }
 
-    /// Takes the data directory and opens the journal; `start` begins the work.
+    /// Takes the data directory, opens the stores and the journal; `start` begins the work.
+    ///
+    /// `jobs` and `logs` are evaluated once the data directory is taken: opening a store may repair what another daemon
+    /// is writing. Throws what they throw, and ``EngineError``.
     public init(
-        configuration: EngineConfiguration, jobs: any JobStore, logs: any LogStore, metrics: any MetricStore,
-        logger: Logger
-    ) throws(EngineError) {
+        configuration: EngineConfiguration, jobs: @autoclosure @Sendable () throws -> any JobStore,
+        logs: @autoclosure @Sendable () throws -> any LogStore,
+        metrics: @autoclosure @Sendable () throws -> any MetricStore, logger: Logger
+    ) throws {
         self.configuration = configuration
-        jobStore = jobs
-        logStore = logs
-        metricStore = metrics
         self.logger = logger
         directory = try DataDirectory(path: configuration.dataDirectory, nodeID: configuration.nodeID)
+        jobStore = try jobs()
+        logStore = try logs()
+        metricStore = try metrics()
         identity = directory.identity
         runDirectory = "\(configuration.runDirectory)/\(directory.identity.incarnation.prefix(8))"
         key = try SecretKey(path: "\(configuration.dataDirectory)/node.key")
@@ -92,6 +99,7 @@ public actor JobEngine {
         metricOutbox = MetricOutbox(root: configuration.outboxDirectory, logger: logger)
         sampler = MetricSampler(outbox: metricOutbox, interval: configuration.metricInterval)
         ranges = IDRanges(first: configuration.firstID, count: configuration.idRanges)
+        workDirectories = WorkDirectories(configuration)
         planner = try JobEngine.planner(configuration, key: key, runDirectory: runDirectory, logger: logger)
     }
 
@@ -261,6 +269,7 @@ public actor JobEngine {
                 "reason": "\(record.reason)",
             ])
         await UploadStaging(directory: "\(configuration.dataDirectory)/staging", job: record.id, limit: 0).discard()
+        if !keepsFiles(record) { await removeWorkDirectory(of: record.id) }
         forgetIfCold(record.id)
         watcher.notify(record.id)
     }
@@ -292,12 +301,26 @@ public actor JobEngine {
         do {
             try await metricOutbox.remove(id)
             try await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
-            try Directory.removeTree(planner.workDirectory(of: id))
+            try await workDirectories.remove(id)
             try Directory.removeTree("\(configuration.dataDirectory)/staging/\(id)")
             return true
         } catch {
             logger.error("files of a deleted job remain", metadata: ["jobId": "\(id)", "error": "\(error)"])
             return false
+        }
+    }
+
+    /// Whether what the job leaves in its work directory stays until the job is deleted.
+    nonisolated func keepsFiles(_ record: JobRecord) -> Bool {
+        record.specification.keepsWork || configuration.workOnDisk
+    }
+
+    private func removeWorkDirectory(of id: JobID) async {
+        do {
+            try await workDirectories.remove(id)
+        } catch {
+            // The job's deletion tries again.
+            logger.warning("a work directory remains", metadata: ["jobId": "\(id)", "error": "\(error)"])
         }
     }
 

@@ -13,7 +13,7 @@
 /// - Where the writer no longer has the bytes that the store expects, it says so by `skip`.
 /// - Reads see a prefix of what was appended, in one order of positions, both streams merged.
 ///   Neighbouring bytes of one stream and one time may come back as one fragment or as several.
-public protocol LogStore: Sendable {
+public protocol LogStore: PrunableStore {
     /// Makes a run of a job's fragments visible to readers.
     ///
     /// An empty run does nothing. Throws `gap(expected:)` where the run begins behind the store's end,
@@ -60,10 +60,6 @@ public protocol LogStore: Sendable {
     /// Throws `notFound` for a job that has no log.
     func cursor(forLast lines: Int, of query: LogQuery) async throws(StorageError) -> LogCursor
 
-    /// Removes everything of a job; no error where there is nothing. Later appends are refused either
-    /// way, also after the store was opened again.
-    func delete(_ job: JobID) async throws(StorageError)
-
     /// The jobs that have a log, ascending, from after `job` on, at most `limit`.
     func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID]
 
@@ -83,17 +79,27 @@ public struct LogQuery: Sendable, Hashable {
     public var until: Int64?
     /// Where to stop: only bytes and gap notes at positions below this one; nil for the end.
     public var endPosition: UInt64?
+    /// Only lines that contain these bytes, and gap notes; nil for everything.
+    ///
+    /// Lines are those of what the rest of the query asks for, each stream for itself; where reading begins a line
+    /// begins. A page ends with a whole line rather than at its size, which it may exceed by a line and 256 KiB, and
+    /// one without any match may be empty and not the last. See `LineFilter` for very long lines.
+    public var grep: LinePattern?
+    /// Whether a line that the end of what is asked for cuts is taken as it is. Otherwise, with `grep`, the last page
+    /// ends before it, and `LogPage.next` is where it begins. Says nothing without `grep`.
+    public var endsLines = true
 
     /// Everything of `job`, narrowed by the other arguments.
     public init(
         job: JobID, streams: Set<LogStream> = Set(LogStream.allCases), since: Int64? = nil,
-        until: Int64? = nil, endPosition: UInt64? = nil
+        until: Int64? = nil, endPosition: UInt64? = nil, grep: LinePattern? = nil
     ) {
         self.job = job
         self.streams = streams
         self.since = since
         self.until = until
         self.endPosition = endPosition
+        self.grep = grep
     }
 
     /// Whether a fragment of that stream and time is wanted.

@@ -7,6 +7,7 @@ enum Rnx {
     static func main() async {
         // A reader that leaves (`rnx job log X | head`) is seen as EPIPE where it can be handled.
         signal(SIGPIPE, SIG_IGN)
+        StandardStreams.occupy()
         exit(await run(rawArguments: CommandLine.unsafeArgv))
     }
 

@@ -8,6 +8,8 @@ enum LogBackend: String, CaseIterable, CustomTestStringConvertible {
     case memory
     case localGzip = "local-gzip"
     case localGzipPower = "local-gzip with power"
+    case sqlite
+    case sqlitePower = "sqlite with power"
 
     var testDescription: String { rawValue }
 
@@ -28,6 +30,14 @@ enum LogBackend: String, CaseIterable, CustomTestStringConvertible {
             try await withScratchDirectory { path in
                 let open: @Sendable () throws -> any LogStore = {
                     try LocalGzipLogStore(directory: "\(path)/logs", durability: durability)
+                }
+                try await body(StoreUnderTest(store: open()) { try open() })
+            }
+        case .sqlite, .sqlitePower:
+            let durability = self == .sqlite ? Durability.process : .power
+            try await withScratchDirectory { path in
+                let open: @Sendable () throws -> any LogStore = {
+                    try SQLiteLogStore(path: "\(path)/logs/logs.db", durability: durability)
                 }
                 try await body(StoreUnderTest(store: open()) { try open() })
             }

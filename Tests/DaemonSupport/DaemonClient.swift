@@ -28,6 +28,23 @@ public struct DaemonClient: Sendable {
     /// `joblet.ext.NodeService`.
     public var node: Joblet_Ext_NodeService.Client<Transport> { .init(wrapping: connection) }
 
+    /// `joblet.persist.PersistService`.
+    public var persist: Joblet_Persist_PersistService.Client<Transport> { .init(wrapping: connection) }
+
+    /// The job's lines as history has them.
+    public func lines(
+        _ job: String, configure: (inout Joblet_Persist_QueryLogsRequest) -> Void = { _ in }
+    ) async throws -> [Joblet_Persist_LogLine] {
+        var request = Joblet_Persist_QueryLogsRequest()
+        request.jobID = job
+        configure(&request)
+        return try await persist.queryLogs(request) { response in
+            var lines: [Joblet_Persist_LogLine] = []
+            for try await line in response.messages { lines.append(line) }
+            return lines
+        }
+    }
+
     /// Runs `command` with `arguments`.
     public func run(
         _ command: String, _ arguments: String..., configure: (inout Joblet_RunJobRequest) -> Void = { _ in }
@@ -36,7 +53,10 @@ public struct DaemonClient: Sendable {
         request.command = command
         request.args = arguments
         configure(&request)
-        return try await jobs.runJob(request)
+        let reply = try await jobs.runJob(request)
+        // The answer comes before the start.
+        while try await status(reply.jobUuid).status == "INITIALIZING" { try await Task.sleep(for: .milliseconds(2)) }
+        return reply
     }
 
     /// Runs a shell script.
@@ -139,6 +159,24 @@ extension DaemonProcess {
         let transport = try HTTP2ClientTransport.Posix(
             target: .ipv4(address: "127.0.0.1", port: port), transportSecurity: security, config: configuration)
         return try await withGRPCClient(transport: transport) { try await body(DaemonClient(connection: $0)) }
+    }
+
+    /// Connects without TLS to a socket of one of the daemon's workers and runs `body`.
+    public func connect<Value: Sendable>(
+        to target: any ResolvableTarget, _ body: (DaemonClient) async throws -> Value
+    ) async throws -> Value {
+        let transport = try HTTP2ClientTransport.Posix(target: target, transportSecurity: .plaintext)
+        return try await withGRPCClient(transport: transport) { try await body(DaemonClient(connection: $0)) }
+    }
+
+    /// The workers called `name` that this daemon started and that run.
+    public func workers(_ name: String) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.filter { pid in
+            let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+            let words = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            return words.first?.hasSuffix("/\(name)") == true && words.contains(configurationPath)
+        }
     }
 
     private func identity(of caller: Caller) throws -> TLSIdentity {

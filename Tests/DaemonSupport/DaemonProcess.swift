@@ -55,6 +55,8 @@ public final class DaemonProcess: Sendable {
         let name = URL(filePath: directory.path).lastPathComponent
         unifiedBase = try TestGroups.makeUnifiedBase(name: name)
         var all = ["version": "\"3.0\"", "dataDir": "\(directory.path)/data", "runDir": "\(directory.path)/run"]
+        // Work directories that are no mounts go with the rest.
+        all["work.diskMax"] = "0"
         if let unifiedBase { all["cgroup.baseDir"] = unifiedBase }
         self.settings = Mutex(all.merging(settings) { $1 })
         try certificates.initialize(names: SubjectNames())

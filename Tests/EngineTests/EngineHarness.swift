@@ -29,6 +29,8 @@ final class EngineHarness: Sendable {
         configuration.outboxDirectory = directory.path + "/outbox"
         configuration.shimProgram = Products.path("joblet-shim")
         configuration.maxConcurrentJobs = 0
+        // A plain directory, in which a test and its jobs meet.
+        configuration.workDiskBytes = 0
         if Host.hasUnifiedCgroups {
             configuration.cgroupBase = "/sys/fs/cgroup/" + (directory.path as NSString).lastPathComponent
         }
@@ -193,4 +195,19 @@ func writeFile(_ path: String, _ text: String = "") throws {
 func isAlive(_ pid: pid_t) -> Bool {
     guard let text = try? readText("/proc/\(pid)/stat") else { return false }
     return text.split(separator: ") ").last?.first != "Z"
+}
+
+extension JobEngine {
+    /// Submits a job and waits until its process runs, or could not be started.
+    func run(
+        _ request: JobRequest, id: JobID = .random(), uploads: UploadStaging? = nil
+    ) async throws(EngineError) -> JobRecord {
+        let record = try await submit(request, id: id, uploads: uploads)
+        guard let job = hot[record.id]?.job else { return try await self.record(of: record.id) }
+        let last = await job.wait { $0.status != .initializing }
+        guard last.status != .initializing else {
+            throw EngineError(.unavailable, "the start of job \(id) could not be awaited")
+        }
+        return last
+    }
 }

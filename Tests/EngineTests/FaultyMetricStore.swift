@@ -50,6 +50,10 @@ struct FaultyMetricStore: MetricStore {
         await store.jobs(after: job, limit: limit)
     }
 
+    func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await store.trim(job, to: bytes)
+    }
+
     func statistics(of job: JobID) async throws(StorageError) -> MetricStatistics {
         try await store.statistics(of: job)
     }

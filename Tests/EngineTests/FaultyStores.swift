@@ -33,6 +33,9 @@ actor Fault {
         if held.isEmpty { await withCheckedContinuation { observers.append($0) } }
     }
 
+    /// How many calls are being held.
+    var heldCount: Int { held.count }
+
     /// Where a call passes.
     func pass() async throws(StorageError) {
         if isStalled {
@@ -81,6 +84,11 @@ struct FaultyLogStore: LogStore {
     func end(of job: JobID) async throws(StorageError) -> UInt64? {
         try await reads.pass()
         return await store.end(of: job)
+    }
+
+    func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await writes.pass()
+        return try await store.trim(job, to: bytes)
     }
 
     func read(_ query: LogQuery, after cursor: LogCursor, maxBytes: Int) async throws(StorageError) -> LogPage {

@@ -55,8 +55,8 @@ struct RecoveryTests {
     }
 
     @Test(arguments: [
-        (JobStatus.initializing, false, "daemon restarted before start"), (.initializing, true, "node restarted"),
-        (.running, true, "node restarted"), (.running, false, "supervisor lost"),
+        (JobStatus.initializing, true, "node restarted"), (.running, true, "node restarted"),
+        (.running, false, "supervisor lost"),
     ])
     func `a job that no supervisor knows is FAILED with the reason`(
         status: JobStatus, hasRebooted: Bool, reason: String
@@ -86,18 +86,43 @@ struct RecoveryTests {
         #expect(harness.outboxes.isEmpty)
     }
 
-    @Test func `an accepted job that only the journal knows is not forgotten`() async throws {
+    @Test func `an accepted job that no supervisor had yet is started by the next daemon`() async throws {
         let harness = try EngineHarness()
         let first = try await harness.engine()
         await first.shutdown(stoppingJobs: false)
-        var record = JobRecord(
-            id: .random(), node: first.identity, specification: JobSpecification(command: "x"), createdAt: 5)
-        record.lease = JobLease(startToken: 7, idRange: 0x1000_0000, bootID: DataDirectory.bootID())
+        var specification = JobSpecification(command: "cat")
+        specification.arguments = ["upload"]
+        specification.workDirectory = "/work"
+        var record = JobRecord(id: .random(), node: first.identity, specification: specification, createdAt: 5)
+        record.lease = JobLease(startToken: 7, idRange: 0x7000_0000, bootID: DataDirectory.bootID())
+        try FileManager.default.createDirectory(
+            atPath: "\(harness.directory.path)/staging/\(record.id)", withIntermediateDirectories: true)
+        try writeFile("\(harness.directory.path)/staging/\(record.id)/upload", "staged\n")
         let journal = try StateJournal(directory: harness.directory.path + "/journal")
         _ = try await journal.append(.record(record), durability: .process)
         try await harness.withEngine { engine in
             let end = try await engine.end(of: record.id)
-            #expect(end.reason == "daemon restarted before start")
+            #expect(end.status == .completed, "\(end.reason)")
+            #expect(try await engine.text(of: record.id) == "staged\n")
+            #expect(await soon { await engine.isIdle })
+        }
+        #expect(harness.outboxes.isEmpty)
+    }
+
+    @Test func `an accepted job of which a supervisor left traces is not started again`() async throws {
+        let harness = try EngineHarness()
+        let first = try await harness.engine()
+        await first.shutdown(stoppingJobs: false)
+        var record = JobRecord(
+            id: .random(), node: first.identity, specification: JobSpecification(command: "true"), createdAt: 5)
+        record.lease = JobLease(startToken: 7, idRange: 0x7000_0000, bootID: DataDirectory.bootID())
+        try FileManager.default.createDirectory(
+            atPath: "\(harness.directory.path)/outbox/\(record.id)", withIntermediateDirectories: true)
+        let journal = try StateJournal(directory: harness.directory.path + "/journal")
+        _ = try await journal.append(.record(record), durability: .process)
+        try await harness.withEngine { engine in
+            let end = try await engine.end(of: record.id)
+            #expect(end.reason == "supervisor lost")
             #expect(try await engine.text(of: record.id) == "")
         }
     }

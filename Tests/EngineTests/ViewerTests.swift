@@ -29,6 +29,32 @@ struct ViewerTests {
         }
     }
 
+    @Test func `a viewer with a text filter sees the lines that match, whole, across store and outbox`() async throws {
+        let harness = try EngineHarness()
+        try await harness.withEngine(configure: { $0.segmentBytes = 64 << 10 }) { engine in
+            let job = try await engine.run(
+                .script("seq 1 120000; printf 'half a 7'; seq 200000 260000; printf 'the end 7'"))
+            let expected =
+                ((1...120_000).map { "\($0)\n" } + ["half a 7200000\n"] + (200_001...260_000).map { "\($0)\n" })
+                .filter { $0.contains("777") }
+            for follows in [true, false] {
+                let lines = try await text(of: job.id, "777", follows, in: engine)
+                #expect(lines == expected.joined())
+            }
+            let ends = try await text(of: job.id, "the end", false, in: engine)
+            #expect(ends == "the end 7")
+        }
+    }
+
+    private func text(
+        of job: JobID, _ pattern: String, _ follows: Bool, in engine: JobEngine
+    ) async throws -> String {
+        var bytes: [UInt8] = []
+        let query = LogQuery(job: job, grep: LinePattern(pattern))
+        try await engine.logs.read(.init(query: query, follows: follows)) { bytes += $0.bytes }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     @Test func `a viewer that stalls until ten times the outbox has passed gets every byte`() async throws {
         let harness = try EngineHarness()
         let limit: UInt64 = 512 << 10

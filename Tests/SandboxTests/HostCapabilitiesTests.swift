@@ -9,15 +9,13 @@ import Testing
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct HostCapabilitiesTests {
     @Test func `what the tests use is found, and nothing is left of the search`() throws {
-        let directory = try TemporaryDirectory()
-        let host = HostCapabilities.probe(dataDirectory: directory.path, binds: ["/usr", "/proc", "/no/such"])
+        let host = HostCapabilities.probe(binds: ["/usr", "/proc", "/no/such"])
         let found = Dictionary(uniqueKeysWithValues: host.capabilities.map { ($0.name, $0) })
         for name in ["kernel 5.12 or newer", "pid namespaces", "net namespaces", "system call filters", "tmpfs"] {
             #expect(found[name]?.isAvailable == true, "\(name)")
         }
         #expect(host.hasUserNamespaces)
-        // Jobs of the other suites run with mapped owners of /usr; procfs has no such mounts.
-        #expect(host.idmappable.contains("/usr"))
+        // procfs has no such mounts.
         #expect(found["idmapped mounts on /proc"]?.isAvailable == false)
         #expect(found["idmapped mounts on /no/such"]?.detail.contains("No such file") == true)
         #expect(host.cgroupMode == (Host.hasUnifiedCgroups ? .unified : .legacy))
@@ -32,6 +30,13 @@ struct HostCapabilitiesTests {
                 [name] + ((try? Directory.names(in: "\(path)/\(name)")) ?? [])
             }
         }
+    }
+
+    @Test func `owners of files are mapped where the host can, and nowhere else`() throws {
+        let host = HostCapabilities.probe(binds: ["/usr", "/etc"])
+        let shim = try ShimProcess()
+        let maps = Result { try shim.run(["true"]) { $0.mapsFileOwners = true } }
+        #expect((try? maps.get().exit.exitCode == 0) == (host.idmappable == ["/usr", "/etc"] ? true : nil))
     }
 
     @Test func `the report names what is missing and what follows`() {

@@ -335,8 +335,8 @@ struct PumpTests {
     /// Every place at which a file is touched.
     static let diskPlaces = [
         "outbox.beforeUnlinkData", "outbox.afterUnlinkData", "pump.beforeHeader", "pump.beforeRename",
-        "pump.afterRename", "pump.beforeSplice", "pump.afterSplice", "pump.beforeIndex", "pump.beforeEnd",
-        "pump.afterEnd",
+        "pump.afterRename", "pump.beforeSplice", "pump.afterSplice", "pump.beforeIndex", "pump.afterIndex",
+        "pump.beforeEnd", "pump.afterEnd",
     ]
 
     @Test("an error of the disk at any place loses no byte", arguments: diskPlaces, [ENOSPC, EIO])

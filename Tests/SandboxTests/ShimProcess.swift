@@ -6,6 +6,8 @@ import Outbox
 import Sandbox
 import TestSupport
 
+@testable import Engine
+
 /// A real shim in a directory of its own, and a blocking client of its control socket.
 final class ShimProcess {
     let directory: TemporaryDirectory
@@ -186,6 +188,11 @@ final class ShimProcess {
 }
 
 extension SandboxPlan {
+    private static let testBinds = ["/usr", "/etc"]
+    /// Whether the file systems of `testBinds` can show their files as owned by the job's root.
+    private static let mapsTestBinds = HostCapabilities.probe(binds: testBinds)
+        .idmappable.isSuperset(of: testBinds)
+
     /// A sandbox of the host's programs, with user and network namespaces.
     static func forTests(rootMount: String, arguments: [String]) -> SandboxPlan {
         var plan = SandboxPlan()
@@ -193,7 +200,8 @@ extension SandboxPlan {
         plan.hostname = "job-test"
         plan.arguments = arguments
         plan.environment = ["PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/work"]
-        plan.binds = [Bind(source: "/usr", target: "/usr"), Bind(source: "/etc", target: "/etc")]
+        plan.binds = testBinds.map { Bind(source: $0, target: $0) }
+        plan.mapsFileOwners = mapsTestBinds
         for name in ["bin", "sbin", "lib", "lib64"] {
             plan.links.append(Link(destination: "usr/\(name)", path: "/\(name)"))
         }

@@ -189,16 +189,14 @@ let originalTemplateWarnings = """
     network.storage.path network.networks.bridge.cidr network.networks.bridge.bridge_name
     monitoring.system_interval monitoring.cloud_detection buffers.pubsub_buffer_size buffers.chunk_size
     volumes.base_path volumes.default_disk_quota_bytes runtime.base_path runtime.common_paths gpu.cuda_paths
-    ipc.enabled ipc.socket ipc.buffer_size ipc.reconnect_delay ipc.max_reconnects
-    state.backend state.socket state.buffer_size state.reconnect_delay state.pool_size
-    state.storage.backend state.storage.dynamodb.region state.storage.dynamodb.table_name
-    state.storage.dynamodb.ttl_enabled state.storage.dynamodb.ttl_attribute state.storage.dynamodb.ttl_days
+    ipc.socket ipc.buffer_size ipc.reconnect_delay ipc.max_reconnects
+    state.backend state.buffer_size state.reconnect_delay state.pool_size
+    state.storage.backend state.storage.dynamodb.ttl_attribute
     state.storage.dynamodb.read_capacity state.storage.dynamodb.write_capacity
     state.storage.dynamodb.batch_size state.storage.dynamodb.batch_interval
-    persist.server.grpc_socket persist.server.max_connections
-    persist.ipc.socket persist.ipc.max_connections persist.ipc.max_message_size persist.ipc.read_buffer
-    persist.ipc.write_buffer
-    persist.storage.type persist.storage.local.logs.format
+    persist.server.max_connections
+    persist.ipc.max_connections persist.ipc.read_buffer persist.ipc.write_buffer
+    persist.storage.local.logs.format
     persist.storage.local.logs.rotation.max_size_mb persist.storage.local.logs.rotation.max_files
     persist.storage.local.logs.rotation.compress_rotated
     persist.storage.local.metrics.format
@@ -208,7 +206,6 @@ let originalTemplateWarnings = """
     persist.storage.cloudwatch.log_stream_prefix persist.storage.cloudwatch.metric_namespace
     persist.storage.cloudwatch.log_batch_size persist.storage.cloudwatch.metric_batch_size
     persist.storage.cloudwatch.log_retention_days
-    persist.storage.retention.logs_days persist.storage.retention.metrics_days
     persist.storage.retention.cleanup_schedule
     persist.storage.compression.enabled persist.storage.compression.algorithm persist.storage.compression.level
     """.split(whereSeparator: \.isWhitespace).map(String.init)

@@ -36,8 +36,15 @@ import Testing
         ]
         expected.grpc.keepAliveTime = .seconds(10)
         expected.grpc.keepAliveTimeout = .seconds(3)
+        expected.storage.mode = .workers
         expected.storage.logs.directory = "/var/joblet/logs"
+        expected.storage.logs.retention.maxAge = .hours(7 * 24)
         expected.storage.metrics.directory = "/opt/joblet/metrics"
+        expected.storage.metrics.retention.maxAge = .hours(30 * 24)
+        expected.storage.workers.persistSocket = "/opt/joblet/run/persist-ipc.sock"
+        expected.storage.workers.stateSocket = "/opt/joblet/run/state-ipc.sock"
+        expected.storage.workers.maxMessageBytes = 128 << 20
+        expected.storage.query.socket = "/opt/joblet/run/persist-grpc.sock"
         #expect(configuration == expected)
         #expect(configuration.security.embedded?.key.text.contains("MIIE") == true)
     }
@@ -92,8 +99,11 @@ import Testing
               ipc:
                 socket: "/opt/joblet/run/persist-ipc.sock"
             """)
-        #expect(loaded.configuration == .defaults)
-        #expect(loaded.warnings.map(\.keyPath) == ["persist.server.grpc_socket", "persist.ipc.socket"])
+        var expected = Configuration.defaults
+        expected.storage.query.socket = "/opt/joblet/run/persist-grpc.sock"
+        expected.storage.workers.persistSocket = "/opt/joblet/run/persist-ipc.sock"
+        #expect(loaded.configuration == expected)
+        #expect(loaded.warnings.isEmpty)
     }
 
     @Test func `a key without a value means its default, and a key that nobody knows is warned of`() throws {
@@ -148,9 +158,78 @@ import Testing
                 ])
     }
 
+    @Test func `the API reference's future form means S3 in a worker`() throws {
+        let loaded = try loadConfiguration(
+            """
+            persist:
+              storage:
+                type: "cloud" # "local" or "cloud"
+                cloud:
+                  provider: "aws"
+                  s3:
+                    bucket: "joblet-logs"
+                    region: "us-west-2"
+                  cloudwatch:
+                    log_group: "/joblet/jobs"
+                retention:
+                  logs_days: 30 # Keep logs for 30 days
+                  metrics_days: 45
+                  cleanup_interval: "12h"
+            state:
+              backend: dynamodb
+              storage:
+                dynamodb: {region: eu-west-1, table_name: jobs, ttl_days: 60}
+            """)
+        var expected = Configuration.defaults
+        expected.storage.mode = .workers
+        expected.storage.logs.backend = .s3
+        expected.storage.logs.s3.bucket = "joblet-logs"
+        expected.storage.logs.s3.region = "us-west-2"
+        expected.storage.logs.retention.cleanupInterval = .hours(12)
+        expected.storage.metrics.backend = .s3
+        expected.storage.metrics.s3 = expected.storage.logs.s3
+        expected.storage.metrics.retention.maxAge = .hours(45 * 24)
+        expected.storage.metrics.retention.cleanupInterval = .hours(12)
+        expected.storage.state.backend = .dynamodb
+        expected.storage.state.dynamoDB.region = "eu-west-1"
+        expected.storage.state.dynamoDB.table = "jobs"
+        expected.storage.state.dynamoDB.timeToLive = .hours(60 * 24)
+        #expect(loaded.configuration == expected)
+        #expect(loaded.warnings.map(\.keyPath) == ["persist.storage.cloud.cloudwatch.log_group"])
+    }
+
+    @Test(arguments: [
+        ("{ipc: {enabled: maybe}}", "ipc.enabled: expected true or false, not \"maybe\""),
+        ("{state: {backend: mongo}}", "state.backend: expected one of memory, dynamodb, redis, not \"mongo\""),
+        (
+            "{persist: {storage: {type: tape}}}",
+            "persist.storage.type: expected one of local, s3, cloud, cloudwatch, not \"tape\""
+        ),
+        (
+            "{persist: {storage: {type: s3}}}",
+            "storage.logs.s3.bucket: storage.logs.backend is s3: which bucket?"
+        ),
+        (
+            "{persist: {storage: {cloud: {provider: gcp}}}}",
+            "persist.storage.cloud.provider: expected aws, the one provider, not \"gcp\""
+        ),
+        (
+            "{persist: {storage: {retention: {logs_days: -1}}}}",
+            "persist.storage.retention.logs_days: expected a whole number of days, 0 to 36500, not \"-1\""
+        ),
+        ("{ipc: {enabled: [true]}}", "ipc.enabled: expected a single value, not a list"),
+        (
+            "{persist: {server: {grpc_address: \"0.0.0.0:50052\"}}, ipc: {enabled: true}}",
+            "storage.query.address: 0.0.0.0:50052 is not this host's alone (127.0.0.1, ::1): set storage.query.tls"
+        ),
+    ])
+    func `what the original's storage keys cannot mean is refused`(yaml: String, problem: String) throws {
+        #expect(try configurationProblems(yaml).contains { $0.hasSuffix(problem) })
+    }
+
     @Test func `no key has two fates, and what is taken over exists`() {
         let ignored = OriginalFormat.ignored.map(\.path)
-        let taken = Array(OriginalFormat.same) + OriginalFormat.renamed.keys
+        let taken = Array(OriginalFormat.same) + OriginalFormat.renamed.keys + OriginalFormat.conversions.keys
         #expect(Set(ignored + taken).count == ignored.count + taken.count)
         let keys = Set(Configuration.keys.map(\.path))
         #expect(OriginalFormat.same.isSubset(of: keys))

@@ -68,7 +68,7 @@ import Testing
         let names =
             Configuration.environmentKeys.map(\.variable) + Configuration.searchPath
             + Configuration.defaults.filesystem.allowedMounts + OriginalFormat.renamed.keys
-            + OriginalFormat.ignored.map(\.path)
+            + OriginalFormat.conversions.keys + OriginalFormat.ignored.map(\.path)
         #expect(names.filter { !document.contains("`\($0)`") } == [])
     }
 }

@@ -170,7 +170,7 @@ extension DaemonTests.ConnectionTests {
 }
 
 extension TLSIdentity {
-    fileprivate init(_ issued: IssuedCertificate, _ authority: CertificateAuthority) {
+    init(_ issued: IssuedCertificate, _ authority: CertificateAuthority) {
         self.init(certificate: issued.certificatePEM, key: issued.key, authority: authority.certificatePEM)
     }
 }

@@ -55,7 +55,7 @@ extension DaemonTests.JobServiceTests {
             }
             #expect(UUID(uuidString: job.jobUuid) != nil)
             #expect(job.jobUuid == job.jobUuid.lowercased())
-            #expect(job.status == "RUNNING")
+            #expect(job.status == "INITIALIZING")
             #expect(job.command == "sleep")
             #expect(job.args == ["100"])
             #expect(job.maxCpu == 50)
@@ -107,7 +107,8 @@ extension DaemonTests.JobServiceTests {
 
     @Test func `a job that runs cannot be deleted or canceled`() async throws {
         try await SharedDaemon.current.connect { client in
-            let job = try await client.run("sleep", "100").jobUuid
+            let job = try await client.shell("echo runs; exec sleep 100").jobUuid
+            try await client.waitForOutput("runs", of: job)
             await expectRefusal(
                 .failedPrecondition, "Cannot delete running job \(job) (current status: RUNNING): stop the job first"
             ) { try await client.jobs.deleteJob(.with { $0.uuid = job }) }

@@ -53,6 +53,10 @@ extension DaemonTests.RoleTests {
         "joblet.ext.TransferService/RunJobWithUploads": ("run_job", false),
         "joblet.ext.TransferService/CopyFromJob": ("copy_from_job", false),
         "joblet.ext.NodeService/GetNodeInfo": ("get_node_info", true),
+        "joblet.persist.PersistService/Ping": ("ping_storage", true),
+        "joblet.persist.PersistService/QueryLogs": ("query_logs", true),
+        "joblet.persist.PersistService/QueryMetrics": ("query_metrics", true),
+        "joblet.persist.PersistService/DeleteJob": ("delete_job", false),
     ]
 
     /// The methods of every service that a daemon registers.
@@ -129,7 +133,11 @@ extension DaemonTests.RoleTests {
 
     @Test func `what a viewer may not do is not done`() async throws {
         try await DaemonProcess.run { daemon in
-            let job = try await daemon.connect { try await $0.run("sleep", "1000").jobUuid }
+            let job = try await daemon.connect { client in
+                let job = try await client.shell("echo runs; exec sleep 1000").jobUuid
+                try await client.waitForOutput("runs", of: job)
+                return job
+            }
             try await daemon.connect(as: .viewer) { viewer async throws in
                 func refused<Value: Sendable>(_ operation: String, _ call: () async throws -> Value) async {
                     await expectRefusal(

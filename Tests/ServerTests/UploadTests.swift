@@ -52,6 +52,19 @@ extension DaemonClient {
     }
 }
 
+/// Files with the sizes that their headers announce, and how they are refused.
+struct Announcement: Sendable, CustomTestStringConvertible {
+    let files: [(size: UInt64, content: String)]
+    let message: String
+
+    init(_ files: [(size: UInt64, content: String)], _ message: String) {
+        self.files = files
+        self.message = message
+    }
+
+    var testDescription: String { message }
+}
+
 private func file(_ path: String, _ text: String = "x", mode: UInt32 = 0) -> Joblet_FileUpload {
     .with {
         $0.path = path; $0.content = Data(text.utf8); $0.mode = mode
@@ -201,6 +214,45 @@ extension DaemonTests.UploadTests {
         }
     }
 
+    @Test(
+        "a file that is not as long as announced is refused",
+        arguments: [
+            Announcement([(2, "x")], "upload 'f0' has 1 bytes instead of the 2 announced"),
+            Announcement([(2, "x"), (1, "y")], "upload 'f0' has 1 bytes instead of the 2 announced"),
+            Announcement([(1, "x"), (1, "")], "upload 'f1' has 0 bytes instead of the 1 announced"),
+            Announcement([(1, "x"), (1, "yz")], "upload 'f1' is longer than the 1 bytes announced"),
+            Announcement([(0, "x")], "upload 'f0' is longer than the 0 bytes announced"),
+        ])
+    func announced(_ upload: Announcement) async throws {
+        let daemon = try SharedDaemon.current
+        try await daemon.connect { client in
+            var parts: [Joblet_Ext_RunJobPart] = [.with { $0.request.command = "true" }]
+            for (index, (size, content)) in upload.files.enumerated() {
+                parts.append(
+                    .with { part in
+                        part.header.path = "f\(index)"; part.header.size = size
+                    })
+                if !content.isEmpty { parts.append(.with { $0.content = Data(content.utf8) }) }
+            }
+            await expectRefusal(.invalidArgument, upload.message) { try await client.send(parts) }
+            #expect(DaemonTests.UploadTests.staged(daemon) == [])
+        }
+    }
+
+    @Test func `a file that is announced above the limit is refused before it travels`() async throws {
+        let daemon = try SharedDaemon.current
+        try await daemon.connect { client in
+            for size: UInt64 in [8_388_609, .max] {
+                let header = Joblet_Ext_RunJobPart.with { part in
+                    part.header.path = "a"; part.header.size = size
+                }
+                await expectRefusal(.resourceExhausted, "uploads are larger than the server's limit of 8388608 bytes") {
+                    try await client.send([.with { $0.request.command = "true" }, header])
+                }
+            }
+        }
+    }
+
     @Test func `an upload that breaks off leaves nothing`() async throws {
         let daemon = try SharedDaemon.current
         try await daemon.connect { client in
@@ -208,7 +260,10 @@ extension DaemonTests.UploadTests {
             await #expect(throws: (any Error).self) {
                 try await client.transfer.runJobWithUploads(requestProducer: { writer in
                     try await writer.write(.with { $0.request.command = "true" })
-                    try await writer.write(.with { $0.header.path = "a" })
+                    try await writer.write(
+                        .with { part in
+                            part.header.path = "a"; part.header.size = 2 << 20
+                        })
                     try await writer.write(.with { $0.content = Data(count: 1 << 20) })
                     _ = await holds { !DaemonTests.UploadTests.staged(daemon).isEmpty }
                     throw CancellationError()

@@ -11,10 +11,12 @@ public struct LogStoreBehaviour: Sendable, CustomTestStringConvertible {
     public let check: @Sendable (StoreUnderTest<any LogStore>) async throws -> Void
 
     /// Every promise that can be checked on one open store.
-    public static let all = (appending + reading + tails + lifecycle).filter { !$0.needsReopening }
+    public static let all = promises.filter { !$0.needsReopening }
 
     /// The promises of stores that outlive their process.
-    public static let persistent = (appending + reading + tails + lifecycle).filter(\.needsReopening)
+    public static let persistent = promises.filter(\.needsReopening)
+
+    private static let promises = appending + reading + tails + filters + lifecycle + retention
 
     init(_ description: String, _ check: @escaping @Sendable (any LogStore) async throws -> Void) {
         testDescription = description

@@ -103,7 +103,9 @@ extension LogStore {
             let page = try await read(query, after: cursor, maxBytes: maxBytes)
             page.forEach { transcript.add($0, $1) }
             if page.isLast { return transcript }
-            guard !page.fragments.isEmpty, page.next > cursor else { throw StalledRead(cursor: cursor) }
+            guard query.grep != nil || !page.fragments.isEmpty, page.next > cursor else {
+                throw StalledRead(cursor: cursor)
+            }
             cursor = page.next
         }
     }

@@ -48,6 +48,11 @@ package enum Directory {
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
+    /// Gives a file another name, in the place of the file that had it.
+    package static func rename(_ path: String, to new: String) throws(StorageError) {
+        guard Glibc.rename(path, new) == 0 else { throw StorageError(errno: errno, "rename", path) }
+    }
+
     /// Removes the file at `path`; nothing where there is none.
     package static func remove(file path: String) throws(StorageError) {
         guard unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR else {

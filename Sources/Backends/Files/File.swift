@@ -31,6 +31,16 @@ package struct File: ~Copyable {
         throw StorageError(errno: errno, "stat", path)
     }
 
+    /// When the file at `path` was last written, in nanoseconds since 1970; nil where there is none.
+    package static func modified(_ path: String) throws(StorageError) -> Int64? {
+        var status = stat()
+        if lstat(path, &status) == 0 {
+            return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+        }
+        if errno == ENOENT || errno == ENOTDIR { return nil }
+        throw StorageError(errno: errno, "stat", path)
+    }
+
     private init(descriptor: Int32, path: String) {
         self.descriptor = descriptor
         self.path = path

@@ -5,7 +5,7 @@ import Storage
 /// Belongs to one shard and runs on its thread. No file stays open between two calls: each opens what
 /// it needs, so that any number of logs costs no descriptors, and a directory that was deleted by hand
 /// is noticed rather than written to unseen.
-final class JobLog {
+final class JobLog: BlockedLog {
     /// The most bytes and fragments of a block.
     static let blockBytes = 1 << 20
     static let blockFragments = 1 << 15
@@ -24,7 +24,7 @@ final class JobLog {
     /// The index file as it was read or last written; nil while there is none.
     private var identity: File.Identity?
     /// Whether the files are there, with a whole header in the index.
-    private var hasFiles = false
+    private(set) var hasFiles = false
     /// Whether the files changed otherwise than `index` says.
     var needsReload = false
     /// The first block that may become part of a larger one.
@@ -45,14 +45,37 @@ final class JobLog {
         self.codec = codec
     }
 
-    /// Whether the job has a log at all.
-    var exists: Bool { !index.blocks.isEmpty || !tail.isEmpty || index.damageAtEnd != nil }
+    var blocks: [LogIndex.Block] { index.blocks }
+    var damageAtEnd: UInt64? { index.damageAtEnd }
+
+    var storedBytes: UInt64 {
+        guard !index.blocks.isEmpty else { return 0 }
+        return index.length - UInt64(pending.count) + index.fileLength(of: .stdout) + index.fileLength(of: .stderr)
+    }
+
+    func table(of block: LogIndex.Block) throws(StorageError) -> [UInt8] {
+        let offset = block.offset + UInt64(BlockHeader.size)
+        let count = Int(block.header.tableLength)
+        let written = index.length - UInt64(pending.count)
+        guard block.offset >= written else { return try files.read(files.index, at: offset, count: count) }
+        let first = Int(offset - written)
+        return Array(pending[first..<first + count])
+    }
+
+    func member(of stream: LogStream, in block: LogIndex.Block) throws(StorageError) -> [UInt8] {
+        let member = block.header.member(of: stream)
+        guard member.compressed > 0 else { return [] }
+        return try files.read(files.data(of: stream), at: member.offset, count: Int(member.compressed))
+    }
+
+    func place(of offset: UInt64) -> String { "\(files.indexName) at \(offset)" }
+
+    func place(of stream: LogStream, in block: LogIndex.Block) -> String {
+        "\(files.dataName(of: stream)) at \(block.header.member(of: stream).offset)"
+    }
 
     /// Whether nothing would be lost by forgetting this value.
     var isClean: Bool { tail.isEmpty && pending.isEmpty && !isUnsynced }
-
-    /// The position after the last byte.
-    var end: UInt64 { tail.end.position }
 
     /// Reads the index where it is not the one that is known: at first, and after it was deleted or
     /// replaced by hand, which also ends what is in memory.
@@ -62,9 +85,10 @@ final class JobLog {
         try reload()
     }
 
-    private func reload() throws(StorageError) {
+    func reload() throws(StorageError) {
         needsReload = true
         try files.finishMerge(of: job, durability)
+        try files.finishReplacement(durability)
         let found = try File.identity(of: files.index)
         let index = try files.loadIndex(of: job)
         needsReload = false
@@ -152,7 +176,7 @@ final class JobLog {
         committedNotes = notesAtEnd
         index.blocks.append(LogIndex.Block(header: record.header, offset: index.length))
         index.length += record.header.recordLength
-        pending += record.bytes
+        pending += record.header.encoded() + record.table
         tail.restart(keepsBuffers: isTailFull)
         switch durability {
         case .process: try writePending()
@@ -161,21 +185,8 @@ final class JobLog {
     }
 
     private func writeMember(_ stream: LogStream) throws(StorageError) -> BlockHeader.Member {
-        let member = member(of: stream, in: tail, at: index.fileLength(of: stream))
+        let member = codec.member(of: tail.bytes(of: stream), at: index.fileLength(of: stream))
         if member.compressed > 0 { try files.write(codec.member, to: files.data(of: stream), at: member.offset) }
-        return member
-    }
-
-    /// Makes the member of a stream, which is then in `codec`, unless the block has nothing of the stream.
-    func member(of stream: LogStream, in block: LogBlock, at offset: UInt64) -> BlockHeader.Member {
-        let bytes = block.bytes(of: stream)
-        var member = BlockHeader.Member(offset: offset)
-        guard !bytes.isEmpty else { return member }
-        codec.compress(bytes)
-        member.compressed = UInt32(codec.member.count)
-        member.length = UInt32(bytes.count)
-        member.lines = UInt32(newlines(in: bytes))
-        member.crc = codec.member.withUnsafeBytes { crc32($0) }
         return member
     }
 
@@ -224,16 +235,7 @@ final class JobLog {
         }
         identity = try files.cut(files.index, to: index.length)
         tail = LogBlock(at: index.end)
-        committedNotes = try loadNotes()
+        committedNotes = try lastNotes(index.end.gaps)
         codec.forget(job)
-    }
-
-    private func loadNotes() throws(StorageError) -> [Fragment] {
-        var notes: [Fragment] = []
-        for block in index.blocks.reversed() where notes.count < index.end.gaps {
-            let fragments = try fragments(of: block)
-            notes.insert(contentsOf: fragments.suffix(index.end.gaps - notes.count), at: 0)
-        }
-        return notes
     }
 }

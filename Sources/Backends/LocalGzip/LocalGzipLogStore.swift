@@ -72,15 +72,34 @@ public final class LocalGzipLogStore: LogStore {
     public func read(
         _ query: LogQuery, after cursor: LogCursor, maxBytes: Int
     ) async throws(StorageError) -> LogPage {
-        try await shard(of: query.job).read(query, after: cursor, maxBytes: maxBytes)
+        if let pattern = query.grep {
+            return try await search(query, for: pattern, after: cursor, maxBytes: maxBytes)
+        }
+        return try await shard(of: query.job).read(query, after: cursor, maxBytes: maxBytes)
     }
 
     public func cursor(forLast lines: Int, of query: LogQuery) async throws(StorageError) -> LogCursor {
-        try await shard(of: query.job).cursor(forLast: lines, of: query)
+        if let pattern = query.grep {
+            return try await searchCursor(forLast: lines, of: query, for: pattern)
+        }
+        return try await shard(of: query.job).cursor(forLast: lines, of: query)
     }
 
     public func delete(_ job: JobID) async throws(StorageError) {
         try await shard(of: job).delete(job)
+    }
+
+    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await shard(of: job).trim(job, to: bytes)
+    }
+
+    public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        var usages: [JobUsage] = []
+        for job in try await jobs(after: job, limit: limit) {
+            // Nothing for a directory that was removed since.
+            if let usage = try await shard(of: job).usage(of: job) { usages.append(usage) }
+        }
+        return usages
     }
 
     public func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID] {
@@ -100,7 +119,13 @@ public final class LocalGzipLogStore: LogStore {
         Int(job.words.low % UInt64(shards.count))
     }
 
-    private func shard(of job: JobID) -> LogShard {
+    /// The jobs that have a directory, whether there is a log in it or not.
+    func directories() async throws(StorageError) -> [JobID] {
+        let deleted = deleted.jobs
+        return try await LogDirectory.shared.directories(in: root).filter { !deleted.contains($0) }.sorted()
+    }
+
+    func shard(of job: JobID) -> LogShard {
         shards[shardIndex(of: job)]
     }
 
@@ -128,11 +153,17 @@ private actor LogDirectory {
     private nonisolated let thread = BlockingExecutor.shared.thread()
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
+    /// The jobs that have a directory.
+    func directories(in root: String) throws(StorageError) -> [JobID] {
+        try Directory.names(in: root).compactMap { name in
+            JobID(name).flatMap { $0.description == name ? $0 : nil }
+        }
+    }
+
     /// The jobs whose index holds more than its header.
     func jobs(in root: String) throws(StorageError) -> [JobID] {
         var jobs: [JobID] = []
-        for name in try Directory.names(in: root) {
-            guard let job = JobID(name), job.description == name else { continue }
+        for job in try directories(in: root) {
             let index = try File.identity(of: LogFiles(of: job, in: root).index)
             if let index, index.size > LogIndex.headerSize { jobs.append(job) }
         }

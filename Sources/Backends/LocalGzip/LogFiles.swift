@@ -84,6 +84,19 @@ struct LogFiles {
         try File.identity(of: data(of: stream))?.size ?? 0
     }
 
+    /// The lengths of all files and the times at which they were written; nil where there are none.
+    func usage(of job: JobID) throws(StorageError) -> JobUsage? {
+        var usage: JobUsage?
+        for path in [index, data(of: .stdout), data(of: .stderr)] {
+            guard let size = try File.identity(of: path)?.size, let time = try File.modified(path) else { continue }
+            let times = usage?.times ?? time...time
+            usage = JobUsage(
+                job: job, storedBytes: (usage?.storedBytes ?? 0) + size,
+                times: min(times.lowerBound, time)...max(times.upperBound, time))
+        }
+        return usage
+    }
+
     /// Cuts a file that is longer than `length`; returns its identity, nil where it does not exist.
     @discardableResult
     func cut(_ path: String, to length: UInt64) throws(StorageError) -> File.Identity? {
@@ -109,6 +122,7 @@ struct LogFiles {
         try Directory.remove(file: index)
         for stream in LogStream.allCases { try Directory.remove(file: data(of: stream)) }
         try Directory.remove(file: merge)
+        try removeReplacement()
         try Directory.removeIfEmpty(directory)
     }
 

@@ -70,6 +70,43 @@ actor LogShard {
         try withExistingLog(of: job) { log in log.statistics }
     }
 
+    func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
+        try withExistingLog(of: job) { (log) throws(StorageError) in try log.trim(to: bytes) }
+    }
+
+    /// Mends a job's log; nil where there is none.
+    func repair(_ job: JobID) throws(StorageError) -> JobRepair.Outcome? {
+        do throws(StorageError) {
+            if let outcome = try repairKnown(job) { return outcome }
+        } catch .corrupt {
+            // The header of the index: nothing of it can be believed.
+        }
+        logs[job] = nil
+        codec.forget(job)
+        var rebuilding = LogRebuilding(LogFiles(of: job, in: root), codec: codec)
+        return try rebuilding.rebuild(job, durability).map { .rebuilt(bytes: $0) }
+    }
+
+    private func repairKnown(_ job: JobID) throws(StorageError) -> JobRepair.Outcome? {
+        try withLog(of: job) { (log) throws(StorageError) in
+            guard log.hasFiles || log.exists else { return nil }
+            return try log.repairDamage().map { .mended(lostBytes: $0) } ?? .sound
+        }
+    }
+
+    /// What a job's files take and when they were written, where the log itself cannot tell.
+    func usage(of job: JobID) throws(StorageError) -> JobUsage? {
+        do throws(StorageError) {
+            return try withLog(of: job) { log in
+                guard log.exists else { return nil }
+                let statistics = log.statistics
+                return JobUsage(job: job, storedBytes: statistics.storedBytes, times: statistics.times)
+            }
+        } catch .corrupt {
+            return try LogFiles(of: job, in: root).usage(of: job)
+        }
+    }
+
     func delete(_ job: JobID) throws(StorageError) {
         try deleted.insert(job)
         if let known = logs.removeValue(forKey: job) { bytesInTails -= known.log.tail.byteCount }

@@ -3,11 +3,15 @@ public import Storage
 /// Keeps job records in memory: the reference for other backends, and the store of tests.
 public actor MemoryJobStore: JobStore {
     private var records: [JobID: JobRecord] = [:]
-    private var tombstones: [JobID: UInt64] = [:]
+    private var tombstones: [JobID: (version: UInt64, time: Int64)] = [:]
     private var incarnations: [String: String] = [:]
 
-    /// An empty store.
-    public init() {}
+    private let now: @Sendable () -> Int64
+
+    /// An empty store; `now` tells the time that tombstones get, in nanoseconds since 1970.
+    public init(now: @escaping @Sendable () -> Int64 = Tombstones.now) {
+        self.now = now
+    }
 
     public func put(_ records: [JobRecord]) throws(StorageError) {
         for record in records { try put(record) }
@@ -35,7 +39,12 @@ public actor MemoryJobStore: JobStore {
 
     public func delete(_ id: JobID, version: UInt64) {
         if let record = records[id], record.version <= version { records[id] = nil }
-        tombstones[id] = max(version, tombstones[id] ?? 0)
+        let time = now()
+        tombstones[id] = (max(version, tombstones[id]?.version ?? 0), time)
+        let oldest = Tombstones.oldest(at: time)
+        if tombstones.contains(where: { $0.value.time < oldest }) {
+            tombstones = tombstones.filter { $0.value.time >= oldest }
+        }
     }
 
     private func put(_ record: JobRecord) throws(StorageError) {
@@ -43,7 +52,7 @@ public actor MemoryJobStore: JobStore {
         guard known == nil || known == record.node.incarnation else {
             throw .refused(reason: "node \(record.node.id) writes from another data directory")
         }
-        if let tombstone = tombstones[record.id], record.version <= tombstone {
+        if let tombstone = tombstones[record.id], record.version <= tombstone.version {
             throw .refused(reason: "job \(record.id) was deleted")
         }
         incarnations[record.node.id] = record.node.incarnation

@@ -35,6 +35,30 @@ struct MemoryLog {
         bytes.append(contentsOf: run.bytes)
     }
 
+    /// Drops the oldest bytes until at most `count` are left, behind a note of what is gone.
+    mutating func trim(to count: Int) {
+        guard bytes.count > count, let last = entries.last else { return }
+        let first = bytes.count - count
+        var rest = FragmentRun(start: end)
+        rest.appendGap(stream: .stdout, time: last.fragment.time, dropped: end)
+        if let index = entries.firstIndex(where: { $0.offset + $0.fragment.count > first }) {
+            let entry = entries[index]
+            let position = entry.fragment.position + UInt64(max(0, first - entry.offset))
+            rest = FragmentRun(start: position)
+            rest.appendGap(stream: .stdout, time: entry.fragment.time, dropped: position)
+            for entry in entries[index...] {
+                let fragment = entry.fragment
+                if case .dropped(let bytes) = fragment.content {
+                    rest.appendGap(stream: fragment.stream, time: fragment.time, dropped: bytes)
+                }
+                let range = max(first, entry.offset)..<max(first, entry.offset + fragment.count)
+                rest.append(stream: fragment.stream, time: fragment.time, bytes: bytes[range])
+            }
+        }
+        self = MemoryLog()
+        append(rest)
+    }
+
     /// The page of `query` after `cursor`.
     func read(_ query: LogQuery, after cursor: LogCursor, maxBytes: Int) -> LogPage {
         let first = lastEntry(at: cursor) ?? 0

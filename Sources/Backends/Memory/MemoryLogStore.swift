@@ -40,18 +40,31 @@ public actor MemoryLogStore: LogStore {
 
     public func read(
         _ query: LogQuery, after cursor: LogCursor, maxBytes: Int
-    ) throws(StorageError) -> LogPage {
+    ) async throws(StorageError) -> LogPage {
+        if let pattern = query.grep {
+            return try await search(query, for: pattern, after: cursor, maxBytes: maxBytes)
+        }
         if Task.isCancelled { throw .cancelled }
         return try log(of: query.job).read(query, after: cursor, maxBytes: maxBytes)
     }
 
-    public func cursor(forLast lines: Int, of query: LogQuery) throws(StorageError) -> LogCursor {
-        try log(of: query.job).cursor(forLast: lines, of: query)
+    public func cursor(forLast lines: Int, of query: LogQuery) async throws(StorageError) -> LogCursor {
+        if let pattern = query.grep {
+            return try await searchCursor(forLast: lines, of: query, for: pattern)
+        }
+        return try log(of: query.job).cursor(forLast: lines, of: query)
     }
 
     public func delete(_ job: JobID) {
         logs[job] = nil
         deleted.insert(job)
+    }
+
+    public func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
+        var log = try log(of: job)
+        log.trim(to: Int(clamping: bytes))
+        logs[job] = log
+        return log.statistics.storedBytes
     }
 
     public func jobs(after job: JobID?, limit: Int) -> [JobID] {

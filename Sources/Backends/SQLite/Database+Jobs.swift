@@ -95,17 +95,20 @@ extension Database {
         return JobPage(records: records, next: nil)
     }
 
-    /// Replaces a job's record by a tombstone.
-    func bury(_ id: JobID, version: UInt64) throws {
+    /// Replaces a job's record by a tombstone of the time `time`, and ends tombstones that have stood long enough.
+    func bury(_ id: JobID, version: UInt64, at time: Int64) throws {
         let version = Int64(clamping: version)
         try cachedStatement(
             sql: """
-                INSERT INTO tombstones (id, version) VALUES (?, ?)
-                ON CONFLICT (id) DO UPDATE SET version = MAX(version, excluded.version)
+                INSERT INTO tombstones (id, version, deleted_at) VALUES (?, ?, ?)
+                ON CONFLICT (id) DO UPDATE SET
+                    version = MAX(version, excluded.version), deleted_at = MAX(deleted_at, excluded.deleted_at)
                 """
-        ).execute(arguments: [id.description, version])
+        ).execute(arguments: [id.description, version, time])
         try cachedStatement(sql: "DELETE FROM jobs WHERE id = ? AND version <= ?")
             .execute(arguments: [id.description, version])
+        try cachedStatement(sql: "DELETE FROM tombstones WHERE deleted_at < ?")
+            .execute(arguments: [Tombstones.oldest(at: time)])
     }
 }
 

@@ -7,9 +7,10 @@ extension DatabasePool {
     /// brings it to the newest schema.
     ///
     /// With `power` every commit is synced to the disk, with `process` only checkpoints are. Throws `unavailable`
-    /// where a newer program wrote it.
+    /// where a newer program wrote it. `prepare` is called with each connection that is made.
     static func open(
-        _ path: String, label: String, _ durability: Durability, _ migrator: DatabaseMigrator
+        _ path: String, label: String, _ durability: Durability, _ migrator: DatabaseMigrator,
+        prepare: @escaping @Sendable (Database) throws -> Void = { _ in }
     ) throws(StorageError) -> DatabasePool {
         let directory = Directory.parent(of: path)
         try Directory.create(directory)
@@ -19,7 +20,7 @@ extension DatabasePool {
         }
         let database: DatabasePool
         do {
-            database = try DatabasePool(path: path, configuration: configuration(label))
+            database = try DatabasePool(path: path, configuration: configuration(label, prepare))
             // The pool asks for NORMAL when it turns the journal to WAL.
             if durability == .power {
                 try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
@@ -46,7 +47,9 @@ extension DatabasePool {
         }
     }
 
-    private static func configuration(_ label: String) -> Configuration {
+    private static func configuration(
+        _ label: String, _ prepare: @escaping @Sendable (Database) throws -> Void
+    ) -> Configuration {
         var configuration = Configuration()
         configuration.label = label
         configuration.busyMode = .timeout(5)
@@ -54,6 +57,7 @@ extension DatabasePool {
         configuration.prepareDatabase { db in
             // Pages of a connection's cache, in KiB: rows are read once.
             try db.execute(sql: "PRAGMA cache_size = -512")
+            try prepare(db)
         }
         return configuration
     }

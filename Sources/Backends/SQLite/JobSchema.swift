@@ -32,6 +32,15 @@ enum JobSchema {
                     ) STRICT, WITHOUT ROWID;
                     """)
         }
+        migrator.registerMigration("2") { db in
+            // Tombstones of the first version begin their time now.
+            try db.execute(
+                sql: """
+                    ALTER TABLE tombstones ADD COLUMN deleted_at INTEGER NOT NULL DEFAULT 0;
+                    UPDATE tombstones SET deleted_at = unixepoch() * 1000000000;
+                    CREATE INDEX tombstones_by_time ON tombstones (deleted_at);
+                    """)
+        }
         return migrator
     }
 }

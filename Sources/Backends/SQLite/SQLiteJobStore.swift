@@ -7,12 +7,17 @@ public import Storage
 /// holds; readers see the state before or after it and wait for no writer.
 public final class SQLiteJobStore: JobStore {
     let database: DatabasePool
+    private let now: @Sendable () -> Int64
 
     /// Opens the database at `path`, made with mode 0600 in a directory with mode 0700 where missing.
     ///
-    /// With `power` every commit is synced to the disk, with `process` only checkpoints are.
-    public init(path: String, durability: Durability = .process) throws(StorageError) {
-        database = try DatabasePool.open(path, label: "joblet.jobs", durability, JobSchema.migrator)
+    /// With `power` every commit is synced to the disk, with `process` only checkpoints are. `now` tells the time
+    /// that tombstones get, in nanoseconds since 1970.
+    public init(
+        path: String, durability: Durability = .process, now: @escaping @Sendable () -> Int64 = Tombstones.now
+    ) throws(StorageError) {
+        database = try Self.open(path, durability)
+        self.now = now
     }
 
     public func put(_ records: [JobRecord]) async throws(StorageError) {
@@ -47,7 +52,31 @@ public final class SQLiteJobStore: JobStore {
     }
 
     public func delete(_ id: JobID, version: UInt64) async throws(StorageError) {
-        try await write { db in try db.bury(id, version: version) }
+        let time = now()
+        try await write { db in try db.bury(id, version: version, at: time) }
+    }
+
+    /// Copies the database as it stands to a new file at `path`, readable by this store, while it is used.
+    public func backup(to path: String) async throws(StorageError) {
+        try await SQLiteMaintenance.shared.backUp(database, to: path)
+    }
+
+    /// What `PRAGMA integrity_check` finds; none where the database is sound.
+    public func integrityProblems() async throws(StorageError) -> [String] {
+        try await SQLiteMaintenance.shared.integrityProblems(of: database)
+    }
+
+    /// Saves what can be read of a damaged database at `path`, which no one has open, into a new one in its place.
+    ///
+    /// The damaged files stay beside it with `.damaged` behind their names. Returns how many records were saved.
+    public static func recover(path: String) async throws(StorageError) -> Int {
+        try await SQLiteMaintenance.shared.recover(path, open: { path throws(StorageError) in try open(path, .power) })[
+            "jobs"]
+            ?? 0
+    }
+
+    private static func open(_ path: String, _ durability: Durability) throws(StorageError) -> DatabasePool {
+        try DatabasePool.open(path, label: "joblet.jobs", durability, JobSchema.migrator)
     }
 
     private func read<Value: Sendable>(

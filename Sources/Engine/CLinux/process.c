@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -9,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -97,4 +99,23 @@ int32_t joblet_set_rlimit(int32_t resource, uint64_t soft, uint64_t hard) {
 
 int32_t joblet_close_range(uint32_t first, uint32_t last, uint32_t flags) {
     return result(syscall(SYS_close_range, first, last, flags));
+}
+
+int32_t joblet_run(const char *path, char *const argv[]) {
+    char *environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawn_file_actions_init(&actions);
+    for (int fd = 0; fd <= 2 && !error; fd++) {
+        error = posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+    }
+    if (!error) error = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    pid_t pid;
+    if (!error) error = posix_spawn(&pid, path, &actions, NULL, argv, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error) return -error;
+    int status;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) return -errno;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -35,9 +35,8 @@ public struct HostCapabilities: Sendable, Hashable {
 
     /// Looks at this host; takes some milliseconds and leaves nothing behind.
     ///
-    /// - Parameter dataDirectory: where the daemon keeps its data; must exist.
     /// - Parameter binds: directories of the host that jobs see, such as `/usr`.
-    public static func probe(dataDirectory: String, binds: [String]) -> HostCapabilities {
+    public static func probe(binds: [String]) -> HostCapabilities {
         let cgroups = CgroupProbe()
         let namespaces = NamespaceProbe.capabilities()
         let userNamespace = NamespaceProbe.mappedUserNamespace()
@@ -52,7 +51,7 @@ public struct HostCapabilities: Sendable, Hashable {
             [
                 MountProbe.fileSystem("tmpfs", consequence: "no job can start"),
                 MountProbe.fileSystem("overlay", consequence: "runtimes cannot be layered"),
-                MountProbe.projectQuota(dataDirectory), SystemProbe.loopDevices(), SystemProbe.packetFilter(),
+                SystemProbe.loopDevices(), SystemProbe.packetFilter(),
                 SystemProbe.graphics(), SystemProbe.resourceCapability(),
             ],
         ]

@@ -24,27 +24,4 @@ enum MountProbe {
         return HostCapabilities.Capability(
             name: type, failure: context >= 0 ? nil : SystemCallError.message(for: -context), consequence: consequence)
     }
-
-    /// Whether the file system of `directory` counts the space of directories apart.
-    static func projectQuota(_ directory: String) -> HostCapabilities.Capability {
-        func finding(_ isAvailable: Bool, _ detail: String) -> HostCapabilities.Capability {
-            HostCapabilities.Capability(
-                name: "project quota on \(directory)", isAvailable: isAvailable, detail: detail,
-                consequence: "work directories on disk have no size limit")
-        }
-        var status = stat()
-        guard stat(directory, &status) == 0 else { return finding(false, SystemCallError.current("stat").description) }
-        let device = UInt64(status.st_dev)
-        // makedev(3): twelve bits of the major number from bit 8, the minor around them.
-        let name = "\((device >> 8) & 0xfff | (device >> 32) & ~0xfff):\(device & 0xff | (device >> 12) & ~0xff)"
-        for line in ((try? readText("/proc/self/mountinfo")) ?? "").split(separator: "\n") {
-            let fields = line.split(separator: " ")
-            guard fields.count > 6, fields[2] == name, let dash = fields.firstIndex(of: "-"), dash + 3 < fields.count
-            else { continue }
-            let options = fields[dash + 3].split(separator: ",")
-            let isOn = options.contains { $0 == "prjquota" || $0 == "pquota" }
-            return finding(isOn, "\(fields[dash + 1]) mounted with\(isOn ? "" : "out") prjquota")
-        }
-        return finding(false, "its mount was not found")
-    }
 }

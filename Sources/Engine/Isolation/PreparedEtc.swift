@@ -24,7 +24,8 @@ public struct PreparedEtc: Sendable, Hashable {
     /// What every job gets if the host has it; the configuration adds to this.
     public static let standardEntries = [
         "alternatives", "ca-certificates", "ca-certificates.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-        "localtime", "mime.types", "protocols", "resolv.conf", "services", "ssl", "timezone",
+        "localtime", "mime.types", "pki/ca-trust", "pki/tls/certs", "pki/tls/openssl.cnf", "protocols", "resolv.conf",
+        "services", "ssl", "timezone",
     ]
 
     private static let prefix = "etc."

@@ -41,7 +41,7 @@ enum SystemProbe {
         return Capability(
             name: "loop devices",
             failure: control >= 0 ? nil : "/dev/loop-control: \(SystemCallError.message(for: -control))",
-            consequence: "work directories and volumes on disk need project quota")
+            consequence: "jobs with a work directory on disk cannot start, unless work.diskMax is 0")
     }
 
     /// nftables: the kernel's part and the program or library that speaks to it.

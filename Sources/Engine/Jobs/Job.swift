@@ -95,7 +95,9 @@ actor Job {
                 logger.error("a state change waits for the disk", metadata: ["jobId": "\(id)", "error": "\(error)"])
             }
         }
+        let isNew = self.record.status != record.status
         published.withLock { $0 = record }
+        if isNew, record.status == .running { logStart(of: record) }
         if record.status.isTerminal { shim?.connection.send(.acknowledge(shimJob)) }
         if record.status == .running {
             startDeadline()
@@ -103,6 +105,17 @@ actor Job {
         }
         for (number, waiter) in waiters where waiter.isDone(record) { resume(number) }
         return true
+    }
+
+    private func logStart(of record: JobRecord) {
+        let command = ([record.specification.command] + record.specification.arguments).joined(separator: " ")
+        let duration = max(0, (record.startedAt ?? record.createdAt) - record.createdAt) / 1_000_000
+        logger.info(
+            "job started successfully",
+            metadata: [
+                "jobId": "\(id)", "pid": "\(record.pid)", "command": "\(command.prefix(256))",
+                "duration": "\(duration)ms",
+            ])
     }
 
     /// Where the job runs; known before it is started there, or when it is adopted.

@@ -13,12 +13,13 @@ struct SandboxPlanner: Sendable {
     let hostFiles: (binds: [SandboxPlan.Bind], links: [SandboxPlan.Link])
     /// The host paths whose file systems can show their files with a job's ids.
     let idmappable: Set<String>
-
-    /// Where a job's kept work lies.
-    func workDirectory(of job: JobID) -> String { "\(configuration.dataDirectory)/work/\(job)" }
+    /// Read once: they follow from the daemon's own limits and rights.
+    let resourceLimits = ResourceLimits.defaults()
 
     /// The plan of a job whose children mount their roots at `rootMount`.
-    func plan(for record: JobRecord, rootMount: String, staging: String?) throws(EngineError) -> SandboxPlan {
+    func plan(
+        for record: JobRecord, rootMount: String, work: SandboxPlan.Work, staging: String?
+    ) throws(EngineError) -> SandboxPlan {
         let specification = record.specification
         var plan = SandboxPlan()
         plan.rootMount = rootMount
@@ -30,17 +31,13 @@ struct SandboxPlanner: Sendable {
         (plan.binds, plan.links) = hostFiles
         plan.idBase = record.lease?.idRange
         plan.mapsFileOwners = plan.idBase != nil && plan.binds.allSatisfy { idmappable.contains($0.source) }
-        if specification.keepsWork || configuration.workOnDisk {
-            plan.work = .directory(try makeWorkDirectory(of: record))
-        } else {
-            plan.work = .memory(bytes: configuration.workMemoryBytes)
-        }
+        plan.work = work
         plan.temporaryBytes = configuration.temporaryBytes
         plan.staging = staging ?? ""
         plan.isolatesNetwork = specification.network != "host"
         plan.capabilities = Capabilities.default(hasOwnNetwork: plan.isolatesNetwork).rawValue
         plan.seccomp = seccomp
-        plan.resourceLimits = ResourceLimits.defaults()
+        plan.resourceLimits = resourceLimits
         plan.usesInit = specification.usesInit
         return plan
     }
@@ -59,17 +56,5 @@ struct SandboxPlanner: Sendable {
             variables[name] = try key.open(sealed, context: "\(record.id)/\(name)")
         }
         return variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-    }
-
-    private func makeWorkDirectory(of record: JobRecord) throws(EngineError) -> String {
-        let path = workDirectory(of: record.id)
-        let owner = record.lease?.idRange ?? 0
-        do throws(SystemCallError) {
-            try Directory.create(path, mode: 0o755)
-            try retrying("chown \(path)") { chown(path, owner, owner) }
-        } catch {
-            throw EngineError(.unavailable, "cannot make the work directory: \(error)")
-        }
-        return path
     }
 }

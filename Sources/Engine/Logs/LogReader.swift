@@ -36,8 +36,19 @@ public struct LogReader: Sendable {
     /// Throws `StorageError` where the store or the outbox cannot be read, `EngineError` `unavailable` where the
     /// engine is shut down before the end, and `CancellationError`.
     /// Nothing is read ahead: a slow receiver holds one page and stops nobody.
+    ///
+    /// With a text filter a line comes once it ended, or the log did: lines across the seam are whole.
     public func read(
         _ request: Request, _ body: (LogPage) async throws -> Void
+    ) async throws {
+        guard let pattern = request.query.grep else { return try await read(request, nil, body) }
+        let lines = MatchingLines(pattern)
+        try await read(request, lines, body)
+        if let page = lines.finish() { try await body(page) }
+    }
+
+    private func read(
+        _ request: Request, _ lines: MatchingLines?, _ body: (LogPage) async throws -> Void
     ) async throws {
         let job = request.query.job
         // Nothing can be both; a store need not look.
@@ -52,14 +63,16 @@ public struct LogReader: Sendable {
                     let mayGrow = await isOpenEnded(job)
                     let base = try await outbox.open()
                     if base.map({ cursor.position < $0 }) ?? true {
-                        cursor = try await readStore(request.query, from: cursor, upTo: base, body)
+                        cursor = try await readStore(request.query, from: cursor, upTo: base, lines, body)
                     }
                     guard let base else {
                         if mayGrow && request.follows { break }
                         return
                     }
                     if cursor.position < base {
-                        if let loss = try await loss(request.query, from: cursor, upTo: base) { try await body(loss) }
+                        if let loss = try await loss(request.query, from: cursor, upTo: base) {
+                            try await pass(loss, lines, body)
+                        }
                         cursor = LogCursor(position: base)
                     }
                     guard try await outbox.seek(to: cursor) else { continue }
@@ -69,7 +82,7 @@ public struct LogReader: Sendable {
                 case .run(let run):
                     let page = LogPage(run, query: request.query, after: cursor)
                     cursor = page.next
-                    if !page.fragments.isEmpty { try await body(page) }
+                    try await pass(page, lines, body)
                     if let until = request.query.until, let last = run.fragments.last, last.time > until { return }
                     continue
                 case .ended: return
@@ -99,10 +112,14 @@ public struct LogReader: Sendable {
     }
 
     private func readStore(
-        _ query: LogQuery, from start: LogCursor, upTo end: UInt64?, _ body: (LogPage) async throws -> Void
+        _ query: LogQuery, from start: LogCursor, upTo end: UInt64?, _ lines: MatchingLines?,
+        _ body: (LogPage) async throws -> Void
     ) async throws -> LogCursor {
         var query = query
         query.endPosition = end
+        // The store filters up to the last whole line; a line that began before, or goes on behind, is looked at here.
+        query.endsLines = false
+        if let lines, !lines.isAtLineStart { query.grep = nil }
         var cursor = start
         while true {
             let page: LogPage
@@ -114,9 +131,55 @@ public struct LogReader: Sendable {
                 throw error
             }
             cursor = page.next
-            if !page.fragments.isEmpty { try await body(page) }
-            if page.isLast { return cursor }
+            if query.grep != nil {
+                if !page.fragments.isEmpty { try await body(page) }
+                if page.isLast { query.grep = nil }
+            } else {
+                try await pass(page, lines, body)
+                if page.isLast { return cursor }
+            }
         }
+    }
+
+    private func pass(
+        _ page: LogPage, _ lines: MatchingLines?, _ body: (LogPage) async throws -> Void
+    ) async throws {
+        if let lines {
+            if let matching = lines.filter(page) { try await body(matching) }
+        } else if !page.fragments.isEmpty {
+            try await body(page)
+        }
+    }
+}
+
+/// The lines of one reader that match, across the pages that it reads.
+private final class MatchingLines {
+    private var filter: LineFilter
+    private var next = LogCursor.start
+
+    init(_ pattern: LinePattern) {
+        filter = LineFilter(pattern)
+    }
+
+    /// Whether the next page begins at the beginning of a line.
+    var isAtLineStart: Bool { filter.undecided == nil }
+
+    /// What of the pages so far can be passed on now; nil for nothing.
+    func filter(_ page: LogPage) -> LogPage? {
+        page.forEach { filter.add($0, $1) }
+        next = page.next
+        return take()
+    }
+
+    /// What matches of lines that have no end; nil for nothing.
+    func finish() -> LogPage? {
+        filter.finish()
+        return take()
+    }
+
+    private func take() -> LogPage? {
+        let page = filter.takePage(upTo: next)
+        return page.fragments.isEmpty ? nil : page
     }
 }
 

@@ -44,12 +44,15 @@ struct LogShipper: Sendable {
 
     private func ship(_ didProgress: () -> Void) async throws(StorageError) -> Bool {
         var isOpen = false
+        var isStored = false
         var released: UInt32 = 0
         for await _ in watcher.changes(of: job) {
             while true {
                 if !isOpen {
                     guard let base = try await cursor.open() else { break }
-                    isOpen = try await cursor.seek(to: LogCursor(position: try await end(atLeast: base)))
+                    let end = try await end(atLeast: base)
+                    isStored = end != nil
+                    isOpen = try await cursor.seek(to: LogCursor(position: end ?? 0))
                     // Released while it was opened: it begins further on.
                     guard isOpen else { continue }
                 }
@@ -60,6 +63,7 @@ struct LogShipper: Sendable {
                     // One sync serves everything that was written until it began.
                     if durability == .power { try await cursor.synchronize() }
                     try await store.append(run, to: job)
+                    isStored = true
                     didProgress()
                     released = try await release(behind: released)
                     continue
@@ -67,7 +71,10 @@ struct LogShipper: Sendable {
                     isOpen = false
                     continue
                 case .ended:
-                    try await finish()
+                    // A job that said nothing is nothing to its store.
+                    if isStored { try await finishStored() }
+                    try await cursor.removeAll()
+                    await didRelease()
                     return true
                 case .waiting:
                     // A pump at its limit closes the segment so that it can be released, without new bytes.
@@ -79,10 +86,12 @@ struct LogShipper: Sendable {
         return false
     }
 
-    /// The position from which the store wants more: its end, or `base` where it lost what lay before.
-    private func end(atLeast base: UInt64) async throws(StorageError) -> UInt64 {
-        let end = try await store.end(of: job) ?? 0
-        guard base > end else { return end }
+    /// The position from which the store wants more: its end, or `base` where it lost what lay before; nil where it
+    /// has nothing of the job and needs nothing before `base`.
+    private func end(atLeast base: UInt64) async throws(StorageError) -> UInt64? {
+        let found = try await store.end(of: job)
+        let end = found ?? 0
+        guard base > end else { return found }
         // Released bytes were durable in the store once: it was damaged or replaced since.
         logger.error("the store lost a part of a log", metadata: ["jobId": "\(job)", "bytes": "\(base - end)"])
         try await store.skip(to: base, of: job, time: SystemClock.now())
@@ -98,8 +107,8 @@ struct LogShipper: Sendable {
         return segment
     }
 
-    /// Makes the end of the log durable in the store.
-    private func finish() async throws(StorageError) {
+    /// Returns once all of the outbox is durable in the store, so that it can be removed.
+    private func finishStored() async throws(StorageError) {
         try await store.finish(job)
         let end = await cursor.position
         let durable = try await store.sync([job])[job] ?? 0

@@ -23,6 +23,8 @@ public final class OutboxWriter {
     private var data: [FileDescriptor?] = [nil, nil]
     private var recordCount: Int
     private var last: IndexRecord?
+    /// Whether a write to the index failed, so that the file may hold more or less than was recorded.
+    private var isIndexUncertain = false
     private var offsets: [UInt64]
     /// The ends of the streams in the files: ahead of `offsets` while the index cannot be written.
     private var moved: [UInt64]
@@ -206,9 +208,24 @@ public final class OutboxWriter {
     }
 
     private func write(_ record: IndexRecord, at number: Int) throws(SystemCallError) {
+        try settleIndex()
+        isIndexUncertain = true
         try FailPoint.pass("pump.beforeIndex")
         try index.write(record.encoded, at: SegmentHeader.size + number * IndexRecord.size)
         try FailPoint.pass("pump.afterIndex")
+        isIndexUncertain = false
+    }
+
+    /// Brings the index back to what was recorded, after a write that failed.
+    ///
+    /// The entry of that write may be there all the same, and the next one need not be like it.
+    private func settleIndex() throws(SystemCallError) {
+        guard isIndexUncertain else { return }
+        try index.truncate(to: SegmentHeader.size + recordCount * IndexRecord.size)
+        if let last {
+            try index.write(last.encoded, at: SegmentHeader.size + (recordCount - 1) * IndexRecord.size)
+        }
+        isIndexUncertain = false
     }
 
     private var isFull: Bool {
@@ -221,6 +238,7 @@ public final class OutboxWriter {
     public func closeSegment(ifAtLeast bytes: Int = 0) throws(SystemCallError) {
         guard case .data = last?.kind, currentBytes >= bytes else { return }
         try recordMoved()
+        try settleIndex()
         let next = SegmentHeader(number: header.number + 1, job: job, time: lastTime, offsets: offsets)
         let file = try OutboxWriter.create(next, files, isFirst: false)
         older.append((header.number, currentBytes))

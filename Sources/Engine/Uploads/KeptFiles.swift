@@ -135,7 +135,7 @@ extension JobEngine {
     /// The files below `path` of a job that keeps its work directory; `path` may be absolute in the job.
     public func keptFiles(of id: JobID, path: String) async throws(EngineError) -> KeptFiles {
         let record = try await record(of: id)
-        guard record.specification.keepsWork || configuration.workOnDisk else {
+        guard keepsFiles(record) else {
             throw EngineError(
                 .failedPrecondition, "job \(id) does not keep its work directory (run it with --keep-work)")
         }
@@ -148,6 +148,9 @@ extension JobEngine {
             relative = String(
                 decoding: path.utf8.dropFirst(work.utf8.count).drop { $0 == UInt8(ascii: "/") }, as: UTF8.self)
         }
-        return try KeptFiles(root: planner.workDirectory(of: id), path: try WorkPath(relative))
+        guard try await workDirectories.open(id) else {
+            throw EngineError(.notFound, "job \(id) left no files")
+        }
+        return try KeptFiles(root: workDirectories.path(of: id), path: try WorkPath(relative))
     }
 }

@@ -20,6 +20,7 @@ public actor UploadStaging {
     private var root: FileDescriptor?
     private var file: FileDescriptor?
     private var fileSize = 0
+    private var announced: UInt64?
     private var seen: Set<WorkPath> = []
     /// The paths of the files, in the order they came.
     public private(set) var files: [String] = []
@@ -32,14 +33,14 @@ public actor UploadStaging {
         self.limit = limit
     }
 
-    /// Whether nothing was uploaded.
-    public var isEmpty: Bool { seen.isEmpty }
-
     /// Begins a file; its bytes follow with `write`.
     ///
-    /// `mode` may be Go's or POSIX's: only the permission bits count; 0 stands for 0644.
-    public func beginFile(_ path: WorkPath, mode: UInt32) throws(EngineError) {
+    /// `mode` may be Go's or POSIX's: only the permission bits count; 0 stands for 0644. `size` is how many bytes
+    /// follow, nil where that is not known.
+    public func beginFile(_ path: WorkPath, mode: UInt32, size: UInt64? = nil) throws(EngineError) {
         let parent = try open(path)
+        // Refused before the bytes have travelled.
+        guard size ?? 0 <= UInt64(limit - written) else { throw tooLarge }
         let bits = mode & UploadStaging.modeMask
         let name = path.components.last ?? ""
         file = try attempt(path) { () throws(SystemCallError) in
@@ -53,14 +54,17 @@ public actor UploadStaging {
             }
         }
         fileSize = 0
+        announced = size
         files.append("\(path)")
     }
 
     /// Adds bytes to the file that was begun last.
     public func write(_ bytes: [UInt8]) throws(EngineError) {
         guard let file else { throw EngineError(.invalidArgument, "upload content without a file") }
-        guard Int64(bytes.count) <= limit - written else {
-            throw EngineError(.resourceExhausted, "uploads are larger than the server's limit of \(limit) bytes")
+        guard Int64(bytes.count) <= limit - written else { throw tooLarge }
+        if let announced, UInt64(fileSize + bytes.count) > announced {
+            throw EngineError(
+                .invalidArgument, "upload '\(files.last ?? "")' is longer than the \(announced) bytes announced")
         }
         do throws(SystemCallError) {
             try file.write(bytes, at: fileSize)
@@ -84,6 +88,17 @@ public actor UploadStaging {
         }
     }
 
+    /// Ends the file that was begun last; throws `invalidArgument` where bytes of it are missing.
+    public func endFile() throws(EngineError) {
+        guard file != nil else { return }
+        file = nil
+        if let announced, UInt64(fileSize) < announced {
+            throw EngineError(
+                .invalidArgument,
+                "upload '\(files.last ?? "")' has \(fileSize) bytes instead of the \(announced) announced")
+        }
+    }
+
     /// Removes everything.
     public func discard() {
         file = nil
@@ -93,7 +108,7 @@ public actor UploadStaging {
 
     /// The directory that holds `path`, made where it is missing; refuses a path that came before.
     private func open(_ path: WorkPath) throws(EngineError) -> FileDescriptor {
-        file = nil
+        try endFile()
         guard !path.components.isEmpty else {
             throw EngineError(.invalidArgument, "invalid path '': it names the work directory itself")
         }
@@ -120,6 +135,10 @@ public actor UploadStaging {
             }
             return directory
         }
+    }
+
+    private var tooLarge: EngineError {
+        EngineError(.resourceExhausted, "uploads are larger than the server's limit of \(limit) bytes")
     }
 
     @discardableResult

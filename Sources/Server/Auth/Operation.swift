@@ -23,12 +23,15 @@ enum Operation: String, Sendable, CaseIterable {
     case listRuntimes = "list_runtimes"
     case getSystemStatus = "get_system_status"
     case getNodeInfo = "get_node_info"
+    case queryLogs = "query_logs"
+    case queryMetrics = "query_metrics"
+    case pingStorage = "ping_storage"
 
     /// Whether a viewer may do it: looking, never changing.
     var isAllowedToViewers: Bool {
         switch self {
         case .getJob, .listJobs, .getJobStatus, .getJobLogs, .getJobMetrics, .listNetworks, .listVolumes,
-            .listRuntimes, .getSystemStatus, .getNodeInfo:
+            .listRuntimes, .getSystemStatus, .getNodeInfo, .queryLogs, .queryMetrics, .pingStorage:
             true
         case .runJob, .stopJob, .deleteJob, .copyFromJob, .createNetwork, .removeNetwork, .createVolume,
             .removeVolume, .manageRuntimes:
@@ -83,5 +86,9 @@ enum MethodTable {
         Joblet_Ext_TransferService.Method.RunJobWithUploads.descriptor: .runJob,
         Joblet_Ext_TransferService.Method.CopyFromJob.descriptor: .copyFromJob,
         Joblet_Ext_NodeService.Method.GetNodeInfo.descriptor: .getNodeInfo,
+        Joblet_Persist_PersistService.Method.Ping.descriptor: .pingStorage,
+        Joblet_Persist_PersistService.Method.QueryLogs.descriptor: .queryLogs,
+        Joblet_Persist_PersistService.Method.QueryMetrics.descriptor: .queryMetrics,
+        Joblet_Persist_PersistService.Method.DeleteJob.descriptor: .deleteJob,
     ]
 }

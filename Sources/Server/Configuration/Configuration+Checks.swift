@@ -48,6 +48,7 @@ extension Configuration {
             "\(ByteSize.show(outbox.maxNodeBytes)) is less than outbox.maxJobBytes and outbox.reserveBytes together "
                 + "(\(ByteSize.show(outbox.maxJobBytes + outbox.reserveBytes)))")
         found += directoryConflicts()
+        found += storageConflicts()
         return found
     }
 

@@ -45,7 +45,6 @@ extension Configuration {
             "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
             "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
             "/etc/ca-certificates", "/etc/ca-certificates.conf", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-            "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/pki/tls/openssl.cnf",
             "/etc/localtime", "/etc/timezone", "/etc/os-release", "/etc/debian_version",
             "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/host.conf", "/etc/gai.conf",
             "/etc/protocols", "/etc/services", "/etc/mime.types", "/etc/fonts", "/etc/perl", "/etc/python3",
@@ -61,6 +60,8 @@ extension Configuration {
     public struct Work: Sendable, Equatable {
         /// Size up to which it is kept in memory (`work.memoryMax`).
         public var memoryMax = 256 << 20
+        /// Size of one that is on disk (`work.diskMax`); 0 for no limit.
+        public var diskMax = 10 << 30
         /// Whether it is a directory on disk for every job (`work.onDisk`).
         public var onDisk = false
 
@@ -91,6 +92,7 @@ extension Configuration {
         ConfigurationKey("filesystem.allowedMounts", \.filesystem.allowedMounts, .paths),
         ConfigurationKey("filesystem.workspaceDir", \.filesystem.workspaceDirectory, .path),
         ConfigurationKey("work.memoryMax", \.work.memoryMax, .size(64 << 10...1 << 40)),
+        ConfigurationKey("work.diskMax", \.work.diskMax, .size(16 << 20...1 << 50, orZero: true)),
         ConfigurationKey("work.onDisk", \.work.onDisk, .boolean),
         ConfigurationKey("tmp.size", \.tmp.size, .size(64 << 10...1 << 40)),
     ]

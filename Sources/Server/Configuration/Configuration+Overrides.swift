@@ -61,7 +61,7 @@ extension Configuration {
     }
 
     /// The parts of a listening address, nil if it is none; parts that are left out are nil.
-    private static func hostAndPort(_ text: String) -> (host: String?, port: Int?)? {
+    static func hostAndPort(_ text: String) -> (host: String?, port: Int?)? {
         let host: Substring
         let rest: Substring
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {

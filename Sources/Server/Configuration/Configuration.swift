@@ -69,6 +69,15 @@ extension Configuration {
     /// Directory of output that is not stored yet: `outbox.directory`, else below `dataDir`.
     public var outboxDirectory: String { outbox.directory ?? dataDirectory + "/outbox" }
 
+    /// Socket of the worker `persist`: `storage.workers.persistSocket`, else in `runDir`.
+    public var persistSocket: String { storage.workers.persistSocket ?? runDirectory + "/persist-ipc.sock" }
+
+    /// Socket of the worker `state`: `storage.workers.stateSocket`, else in `runDir`.
+    public var stateSocket: String { storage.workers.stateSocket ?? runDirectory + "/state-ipc.sock" }
+
+    /// Socket of the worker `persist` for gRPC: `storage.query.socket`, else in `runDir`.
+    public var querySocket: String { storage.query.socket ?? runDirectory + "/persist-grpc.sock" }
+
     /// One key and the value that is in force, as text.
     public struct Setting: Sendable, Equatable {
         /// The key's path, `server.port`.

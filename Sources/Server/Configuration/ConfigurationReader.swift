@@ -85,6 +85,8 @@ struct ConfigurationReader {
             add(.error, entry.key, entry.path, "not a key of this format: \(reason); remove it")
         } else if case .renamed(let path) = OriginalFormat.fate(of: entry.path) {
             add(.error, entry.key, entry.path, "not a key of this format; it is \(path) here")
+        } else if OriginalFormat.fate(of: entry.path) == .converted {
+            add(.error, entry.key, entry.path, "not a key of this format; see storage.*")
         } else {
             add(.error, entry.key, entry.path, "unknown key; \(KeyNames.advice(for: entry.path))")
         }
@@ -100,6 +102,7 @@ struct ConfigurationReader {
                 if let key = Self.keys[entry.path], !YAMLScalar.isNull(entry.value) { apply(key, entry) }
             case .renamed(let path):
                 if let key = Self.keys[path], !YAMLScalar.isNull(entry.value) { apply(key, entry) }
+            case .converted: convert(entry)
             case .ignored(let reason):
                 add(.warning, entry.key, entry.path, "has no effect here: \(reason)")
             case nil:
@@ -109,6 +112,28 @@ struct ConfigurationReader {
         }
         if taken.contains(OriginalFormat.graceKey), configuration.joblet.cleanupTimeout == .zero {
             configuration.joblet.cleanupTimeout = OriginalFormat.graceForZero
+        }
+    }
+
+    /// Applies a key of the original that our keys say in other words.
+    private mutating func convert(_ entry: Entry) {
+        guard !YAMLScalar.isNull(entry.value) else { return }
+        let conversion = YAMLScalar(entry.value).flatMap { scalar in
+            OriginalFormat.conversions[entry.path].map { $0(scalar.text) }
+        }
+        switch conversion {
+        case .values(let values):
+            for (path, value) in values {
+                guard let key = Self.keys[path] else { continue }
+                apply(key, Entry(path: entry.path, key: entry.valuePosition, value: Node(value)))
+            }
+        case .ignored(let reason): add(.warning, entry.key, entry.path, "has no effect here: \(reason)")
+        case .refused(let allowed):
+            let found = YAMLScalar.describe(entry.value)
+            add(.error, entry.valuePosition, entry.path, "expected \(allowed), not \(found)")
+        case nil:
+            let found = YAMLScalar.describe(entry.value)
+            add(.error, entry.valuePosition, entry.path, "expected a single value, not \(found)")
         }
     }
 

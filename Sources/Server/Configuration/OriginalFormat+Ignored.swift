@@ -85,31 +85,31 @@ extension OriginalFormat {
         ("gpu.", "enabled cuda_paths allocation_strategy", "GPUs are not available in this version"),
 
         (
-            "ipc.", "enabled socket buffer_size reconnect_delay max_reconnects",
-            "output reaches the store through the outbox; see outbox.* and storage.*"
+            "ipc.", "socket buffer_size reconnect_delay max_reconnects",
+            "output reaches the store through the outbox; see outbox.* and storage.workers"
         ),
         (
-            "state.", "backend socket buffer_size reconnect_delay pool_size",
-            "job records are kept as storage.state says, in the daemon"
+            "state.", "buffer_size reconnect_delay pool_size",
+            "the connection to the worker is made again by itself; see storage.workers"
         ),
         (
-            "state.storage.",
-            "backend dynamodb.region dynamodb.table_name dynamodb.ttl_days dynamodb.ttl_enabled "
-                + "dynamodb.ttl_attribute dynamodb.read_capacity dynamodb.write_capacity dynamodb.batch_size "
-                + "dynamodb.batch_interval redis.endpoint redis.password redis.db redis.ttl_days",
-            "cloud storage is not available in this version; see storage.state"
+            "state.storage.", "backend redis.endpoint redis.password redis.db redis.ttl_days",
+            "the original has no such store either; see storage.state"
         ),
         (
-            "persist.",
-            "server.grpc_socket server.grpc_address server.max_connections server.tls.cert_file "
-                + "server.tls.key_file server.tls.ca_file server.tls.client_auth server.tls.enabled tls",
-            "storage has no server of its own"
+            "state.storage.dynamodb.", "ttl_attribute read_capacity write_capacity batch_size batch_interval",
+            "it is fixed: the attribute is expiresAt, tables are paid by request"
         ),
         (
-            "persist.ipc.", "socket max_connections max_message_size read_buffer write_buffer",
-            "output reaches the store through the outbox; see outbox.* and storage.*"
+            "persist.server.",
+            "max_connections tls.cert_file tls.key_file tls.ca_file tls.client_auth",
+            "it has the certificates and limits of the daemon; see security.* and grpc.*"
         ),
-        ("persist.storage.", "type", "logs are stored as storage.logs.backend says"),
+        ("persist.", "tls", "it has the certificates of the daemon; see storage.query.tls"),
+        (
+            "persist.ipc.", "max_connections read_buffer write_buffer",
+            "it is fixed; see storage.workers"
+        ),
         ("persist.storage.local.metrics.", "format", "samples are JSON lines in gzip files"),
         ("persist.storage.local.logs.", "format", "logs are plain text in gzip files"),
         (
@@ -122,13 +122,19 @@ extension OriginalFormat {
             "persist.storage.cloudwatch.",
             "region log_group_prefix log_stream_prefix metric_namespace "
                 + "metric_dimensions log_batch_size metric_batch_size log_retention_days",
-            "cloud storage is not available in this version; see storage.logs"
+            "CloudWatch is no backend here; logs are stored as storage.logs.backend says"
         ),
-        ("persist.storage.", "cloud", "cloud storage is not available in this version; see storage.logs"),
         (
-            "persist.storage.retention.",
-            "logs_days metrics_days cleanup_interval cleanup_schedule archive_before_delete",
-            "what is stored is kept until its job is deleted"
+            "persist.storage.cloud.cloudwatch.", "log_group",
+            "CloudWatch is no backend here; logs are stored as storage.logs.backend says"
+        ),
+        (
+            "persist.storage.retention.", "cleanup_schedule",
+            "the time between two cleanups is storage.logs.retention.cleanupInterval"
+        ),
+        (
+            "persist.storage.retention.", "archive_before_delete",
+            "an archive needs a place; see storage.logs.retention.archiveDirectory"
         ),
         (
             "persist.storage.compression.", "enabled algorithm level compress_extensions",

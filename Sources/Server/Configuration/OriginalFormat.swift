@@ -18,6 +18,8 @@ enum OriginalFormat {
         case same
         /// Another key means the same.
         case renamed(String)
+        /// Other keys say it in other words.
+        case converted
         /// Nothing here corresponds to it, for this reason.
         case ignored(String)
     }
@@ -37,6 +39,14 @@ enum OriginalFormat {
         graceKey: "joblet.cleanupTimeout",
         "persist.storage.local.logs.directory": "storage.logs.directory",
         "persist.storage.local.metrics.directory": "storage.metrics.directory",
+        "persist.ipc.socket": "storage.workers.persistSocket",
+        "persist.ipc.max_message_size": "storage.workers.maxMessageBytes",
+        "persist.server.grpc_socket": "storage.query.socket",
+        "persist.server.grpc_address": "storage.query.address",
+        "persist.server.tls.enabled": "storage.query.tls",
+        "state.socket": "storage.workers.stateSocket",
+        "state.storage.dynamodb.region": "storage.state.dynamodb.region",
+        "state.storage.dynamodb.table_name": "storage.state.dynamodb.table",
     ]
 
     /// The grace period of the original. Its `joblet.cleanupTimeout` is read and never used, so this one decides if a
@@ -52,6 +62,7 @@ enum OriginalFormat {
     static func fate(of path: String) -> Fate? {
         if same.contains(path) { return .same }
         if let target = renamed[path] { return .renamed(target) }
+        if conversions[path] != nil { return .converted }
         let parts = components(path)
         return parsed.first { matches(parts, $0.parts) && $0.parts.count == parts.count }.map { .ignored($0.reason) }
     }
@@ -68,7 +79,7 @@ enum OriginalFormat {
     static func isSection(_ path: String) -> Bool {
         let parts = components(path)
         return parsed.contains { $0.parts.count > parts.count && matches(parts, $0.parts) }
-            || (Array(same) + renamed.keys).contains { $0.hasPrefix(path + ".") }
+            || (Array(same) + renamed.keys + conversions.keys).contains { $0.hasPrefix(path + ".") }
     }
 
     /// Whether a path tells the original's format: one of its keys, or anything in a section that only it has.

@@ -16,12 +16,14 @@ extension ValueFormat where Value == Int {
     }
 
     /// A size: bytes, or a number with a unit; all units are powers of 1024.
-    static func size(_ range: ClosedRange<Int>) -> Self {
+    static func size(_ range: ClosedRange<Int>, orZero mayBeZero: Bool = false) -> Self {
         Self(
             allowed: "a size in bytes or with KB, MB, GB, TB (the same as KiB, MiB, GiB, TiB: powers of 1024), from "
-                + "\(ByteSize.show(range.lowerBound)) to \(ByteSize.show(range.upperBound))",
+                + "\(ByteSize.show(range.lowerBound)) to \(ByteSize.show(range.upperBound))"
+                + (mayBeZero ? ", or 0" : ""),
             parse: { scalar in
-                guard let value = ByteSize.parse(scalar.text), range.contains(value) else { return nil }
+                guard let value = ByteSize.parse(scalar.text), range.contains(value) || mayBeZero && value == 0
+                else { return nil }
                 return value
             },
             show: ByteSize.show)

@@ -10,14 +10,19 @@ public struct Daemon: Sendable {
     private let configuration: Configuration
     private let engine: JobEngine
     private let tls: ServerTLS
+    private let workers: StorageWorkers?
     private let logger: Logger
 
-    /// Opens everything that can be refused before the first job: data directory, certificates.
+    /// Opens everything that can be refused before the first job: certificates, data directory, and then the stores.
+    ///
+    /// `workers` are the processes behind the stores, where those are not in this one: they run while the daemon does.
     public init(
-        configuration: Configuration, shimProgram: String, jobs: any JobStore, logs: any LogStore,
-        metrics: any MetricStore, logger: Logger
+        configuration: Configuration, shimProgram: String, jobs: @autoclosure @Sendable () throws -> any JobStore,
+        logs: @autoclosure @Sendable () throws -> any LogStore,
+        metrics: @autoclosure @Sendable () throws -> any MetricStore, workers: StorageWorkers? = nil, logger: Logger
     ) async throws {
         self.configuration = configuration
+        self.workers = workers
         self.logger = logger
         let identity = try Daemon.identity(configuration)
         tls = try ServerTLS(identity, minimumVersion: configuration.security.minimumTLSVersion)
@@ -25,11 +30,12 @@ public struct Daemon: Sendable {
             logger.warning("a certificate expires soon", metadata: ["certificate": "\(expiry)"])
         }
         engine = try JobEngine(
-            configuration: configuration.engine(shimProgram: shimProgram), jobs: jobs, logs: logs, metrics: metrics,
+            configuration: configuration.engine(shimProgram: shimProgram), jobs: try jobs(), logs: try logs(),
+            metrics: try metrics(),
             logger: logger)
     }
 
-    private static func identity(_ configuration: Configuration) throws -> TLSIdentity {
+    static func identity(_ configuration: Configuration) throws -> TLSIdentity {
         if let embedded = configuration.security.embedded { return embedded }
         do throws(SecurityError) {
             return try CertificateDirectory(path: configuration.certificateDirectory).serverIdentity()
@@ -43,20 +49,29 @@ public struct Daemon: Sendable {
     /// `isListening` hears the address once connections are taken. Running jobs go on or are stopped as
     /// `joblet.onShutdown` says.
     public func run(isListening: @escaping @Sendable (String) -> Void = { _ in }) async throws {
-        try await engine.start()
+        do {
+            try await workers?.start()
+            try await engine.start()
+            try await serve(isListening: isListening)
+        } catch {
+            await engine.shutdown(stoppingJobs: false)
+            await workers?.stop()
+            throw error
+        }
+        await engine.shutdown(stoppingJobs: configuration.joblet.onShutdown == .stop)
+        await workers?.stop()
+        logger.info("stopped")
+    }
+
+    private func serve(isListening: @escaping @Sendable (String) -> Void) async throws {
+        let watching = Task { await workers?.watch() }
+        defer { watching.cancel() }
         let service = GRPCService(
             engine: engine, configuration: configuration, tls: tls, logger: logger, isListening: isListening)
         let group = ServiceGroup(
             configuration: .init(
                 services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        do {
-            try await group.run()
-        } catch {
-            await engine.shutdown(stoppingJobs: false)
-            throw error
-        }
-        await engine.shutdown(stoppingJobs: configuration.joblet.onShutdown == .stop)
-        logger.info("stopped")
+        try await group.run()
     }
 }

@@ -20,6 +20,7 @@ extension Configuration {
         engine.allowedMounts = filesystem.allowedMounts
         engine.workspaceDirectory = filesystem.workspaceDirectory
         engine.workMemoryBytes = UInt64(work.memoryMax)
+        engine.workDiskBytes = UInt64(work.diskMax)
         engine.workOnDisk = work.onDisk
         engine.temporaryBytes = UInt64(tmp.size)
         engine.firstID = UInt32(clamping: sandbox.idRange.first)

@@ -9,9 +9,11 @@ public struct LogLineHandler: LogHandler {
     public var metadata: Logger.Metadata = [:]
     public var logLevel: Logger.Level
     private let format: Configuration.LogFormat
+    private let component: String?
 
-    /// A handler of that level and format.
-    public init(level: Configuration.LogLevel, format: Configuration.LogFormat) {
+    /// A handler of that level and format; `component` names the program in each line, where it is not the daemon.
+    public init(level: Configuration.LogLevel, format: Configuration.LogFormat, component: String? = nil) {
+        self.component = component
         logLevel =
             switch level {
             case .debug: .debug
@@ -51,7 +53,8 @@ public struct LogLineHandler: LogHandler {
     private func text(
         _ time: String, _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)]
     ) -> String {
-        var line = "[\(time)] [\(name(level))] \(message)"
+        let prefix = component.map { "[\($0.uppercased())] " } ?? ""
+        var line = "[\(time)] [\(name(level))] \(prefix)\(message)"
         if !fields.isEmpty {
             line += " | " + fields.map { "\($0.key)=\(quoted($0.value.description))" }.joined(separator: " ")
         }
@@ -69,7 +72,8 @@ public struct LogLineHandler: LogHandler {
         _ time: String, _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)]
     ) -> String {
         let pairs =
-            [("time", time), ("level", name(level)), ("message", message)]
+            [("time", time), ("level", name(level))] + (component.map { [("component", $0)] } ?? [])
+            + [("message", message)]
             + fields.map { ($0.key, $0.value.description) }
         return "{" + pairs.map { "\(JSONText.quoted($0.0)):\(JSONText.quoted($0.1))" }.joined(separator: ",") + "}\n"
     }

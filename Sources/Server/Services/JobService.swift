@@ -25,7 +25,7 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
                         try await uploads?.write(Array(file.content))
                     }
                 }
-                return try await engine.run(try JobRequest(request), id: id, uploads: uploads).startMessage
+                return try await engine.submit(try JobRequest(request), id: id, uploads: uploads).startMessage
             } catch {
                 await uploads?.discard()
                 throw error

@@ -36,14 +36,15 @@ struct TransferService: Joblet_Ext_TransferService.SimpleServiceProtocol {
                     if header.isDirectory {
                         try await uploads.makeDirectory(path, mode: header.mode)
                     } else {
-                        try await uploads.beginFile(path, mode: header.mode)
+                        try await uploads.beginFile(path, mode: header.mode, size: header.size)
                     }
                 case .content(let bytes): try await uploads.write(Array(bytes))
                 case nil: throw EngineError(.invalidArgument, "an empty part of an upload")
                 }
             }
             guard let job else { throw EngineError(.invalidArgument, "no request was sent") }
-            return try await engine.run(job, id: id, uploads: uploads).startMessage
+            try await uploads.endFile()
+            return try await engine.submit(job, id: id, uploads: uploads).startMessage
         } catch {
             await uploads.discard()
             throw error

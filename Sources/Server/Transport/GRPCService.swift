@@ -25,10 +25,16 @@ struct GRPCService: Service {
             address: address, transportSecurity: tls.transportSecurity, config: transportConfiguration)
         let server = GRPCServer(
             transport: transport, services: services(closing), interceptors: [RoleInterceptor()])
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await server.serve() }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
-                let address = try await transport.listeningAddress
+                try await server.serve()
+                return true
+            }
+            group.addTask {
+                guard let address = try? await transport.listeningAddress else {
+                    // The server says why.
+                    return false
+                }
                 logger.info("listening", metadata: ["address": "\(address)"])
                 isListening("\(address)")
                 try await gracefulShutdown()
@@ -40,7 +46,7 @@ struct GRPCService: Service {
             }
             defer { group.cancelAll() }
             do {
-                try await group.next()
+                while let isOver = try await group.next(), !isOver {}
             } catch is CancellationError {}
         }
     }
@@ -56,6 +62,7 @@ struct GRPCService: Service {
             JobService(engine: engine, closing: closing),
             TransferService(engine: engine, closing: closing),
             NodeService(information: nodeInformation),
+            PersistService(history: EngineHistory(engine: engine), closing: closing),
             NetworkService(), VolumeService(), RuntimeService(),
             MonitoringService(nodeID: engine.identity.id),
         ]

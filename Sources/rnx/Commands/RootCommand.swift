@@ -11,7 +11,10 @@ struct RootCommand: AsyncParsableCommand {
             Options of every command may stand anywhere: --config, --node, --server, --cert, --key, --ca, --json.
             `rnx config-help` shows where the configuration comes from.
             """,
-        subcommands: [JobCommand.self, NodesCommand.self, ConfigHelpCommand.self, VersionCommand.self])
+        subcommands: [
+            JobCommand.self, NodesCommand.self, ConfigHelpCommand.self, VersionCommand.self, WorkflowCommand.self,
+            NetworkCommand.self, VolumeCommand.self, RuntimeCommand.self, MonitorCommand.self,
+        ])
 }
 
 /// `rnx job`.

@@ -1,6 +1,16 @@
 import ArgumentParser
 import Glibc
 
+/// The descriptors 0, 1 and 2.
+enum StandardStreams {
+    /// Takes those that the caller closed, so that no connection gets their numbers; writing to them still fails.
+    static func occupy() {
+        var descriptor: Int32
+        repeat { descriptor = open("/dev/null", O_RDONLY) } while (0...STDERR_FILENO).contains(descriptor)
+        close(descriptor)
+    }
+}
+
 /// Standard output: bytes as they are, at once.
 enum StandardOutput {
     static func write(_ text: String) throws {

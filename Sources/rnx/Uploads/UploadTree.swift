@@ -41,7 +41,7 @@ struct UploadTree {
         guard lstat(source, &status) == 0 else { throw Failure(.local, "\(path): \(systemText(errno))") }
         if status.isSymbolicLink {
             source = try Self.resolved(source, name: path)
-            guard source.hasPrefix(resolvedRoot == "/" ? "/" : resolvedRoot + "/") else {
+            guard source == resolvedRoot || source.hasPrefix(resolvedRoot == "/" ? "/" : resolvedRoot + "/") else {
                 throw Failure(.local, "\(path): the symbolic link leads out of the directory")
             }
             guard lstat(source, &status) == 0 else { throw Failure(.local, "\(path): \(systemText(errno))") }

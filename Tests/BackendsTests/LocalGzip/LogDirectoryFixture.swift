@@ -68,9 +68,14 @@ struct LogDirectoryFixture {
 }
 
 extension Transcript {
-    /// Whether this is the beginning of `other`.
+    /// Whether this is the beginning of `other`, whose last fragment here may go on there.
     func isPrefix(of other: Transcript) -> Bool {
-        fragments == Array(other.fragments.prefix(fragments.count)) && bytes == Array(other.bytes.prefix(bytes.count))
+        guard var last = fragments.last else { return bytes.isEmpty }
+        guard fragments.count <= other.fragments.count else { return false }
+        let next = other.fragments[fragments.count - 1]
+        if last.count > 0, next.count > last.count { last.content = next.content }
+        return fragments.dropLast() + [last] == other.fragments.prefix(fragments.count)
+            && bytes.elementsEqual(other.bytes.prefix(bytes.count))
     }
 }
 

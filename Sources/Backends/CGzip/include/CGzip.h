@@ -45,3 +45,26 @@ uint32_t joblet_crc32(uint32_t crc, const void *_Nullable bytes, size_t length);
 
 /// How many bytes of value `byte` there are; in C because the compiler turns the loop into vector code.
 size_t joblet_count_byte(uint8_t byte, const void *_Nullable bytes, size_t length);
+
+/// Inflates members piece by piece, of any length and origin; for one thread at a time.
+typedef struct joblet_gunzip joblet_gunzip;
+
+/// More input or more room is needed.
+#define JOBLET_GUNZIP_MORE 0
+/// A member ended, and its checksum and length are right.
+#define JOBLET_GUNZIP_MEMBER_END 1
+
+/// Makes a context at the beginning of a member. NULL without memory.
+joblet_gunzip *_Nullable joblet_gunzip_create(void);
+
+/// Frees a context.
+void joblet_gunzip_destroy(joblet_gunzip *_Nonnull context);
+
+/// Goes to the beginning of another member: after one that ended, and after damage.
+void joblet_gunzip_restart(joblet_gunzip *_Nonnull context);
+
+/// Inflates from `source` to `target` until one of them is used up or the member ends, and says how much of both was
+/// used. Returns JOBLET_GUNZIP_MORE, JOBLET_GUNZIP_MEMBER_END, JOBLET_GZIP_DAMAGED or JOBLET_GZIP_NO_MEMORY.
+int joblet_gunzip_step(
+    joblet_gunzip *_Nonnull context, const void *_Nonnull source, size_t length, size_t *_Nonnull consumed,
+    void *_Nonnull target, size_t capacity, size_t *_Nonnull produced);

@@ -32,6 +32,8 @@ int32_t joblet_wait_pidfd(int32_t pidfd, int32_t keep, int32_t *code, int32_t *s
 // Unblocks every signal and gives each its default action, those that the C library keeps for itself too.
 void joblet_reset_signals(void);
 int32_t joblet_execveat(int32_t fd, const char *path, char *const argv[], char *const envp[], int32_t flags);
+// Runs a program to its end without any of our descriptors; returns its exit code, 128 more than the signal that ended it.
+int32_t joblet_run(const char *path, char *const argv[]);
 int32_t joblet_prctl(int32_t option, uint64_t arg2, uint64_t arg3);
 int32_t joblet_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 int32_t joblet_install_seccomp(const void *filter, uint16_t instructions);
@@ -57,6 +59,8 @@ int32_t joblet_mount(const char *source, const char *target, const char *type, u
 // A context for mounting a file system of this type: loads its module, mounts nothing.
 int32_t joblet_fsopen(const char *type);
 int32_t joblet_umount(const char *target, int32_t flags);
+// Makes the file a block device until its last user is gone (loop(4)); returns the open device and fills in its name.
+int32_t joblet_loop_attach(int32_t file, char name[32]);
 int32_t joblet_pivot_root(const char *new_root, const char *put_old);
 int32_t joblet_mknod_char(const char *path, uint32_t mode, uint32_t major, uint32_t minor);
 

@@ -64,7 +64,7 @@ public nonisolated struct Joblet_FileUpload: Sendable {
   public init() {}
 }
 
-/// A job to start. Limits of 0 mean the default of the server.
+/// A job to start. Limits of 0 mean the default of the server. What the server sets is refused from a client.
 public nonisolated struct Joblet_RunJobRequest: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -161,7 +161,7 @@ public nonisolated struct Joblet_RunJobRequest: @unchecked Sendable {
     set {_uniqueStorage()._workflowUuid = newValue}
   }
 
-  /// ignored: the server chooses it
+  /// set by the server when a workflow starts the job
   public var jobUuid: String {
     get {_storage._jobUuid}
     set {_uniqueStorage()._jobUuid = newValue}

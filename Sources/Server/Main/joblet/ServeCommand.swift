@@ -1,10 +1,9 @@
 import ArgumentParser
-import Backends
 import Foundation
 import Glibc
+import LocalStores
 import Logging
 import Server
-import Storage
 
 /// `joblet` or `joblet serve`: the daemon.
 struct ServeCommand: AsyncParsableCommand {
@@ -14,6 +13,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
+        ServeCommand.occupyStandardStreams()
         let loaded = try options.load()
         let configuration = loaded.configuration
         LoggingSystem.bootstrap { _ in
@@ -23,43 +23,52 @@ struct ServeCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         let logger = Logger(label: "joblet")
         for warning in loaded.warnings { logger.warning("configuration", metadata: ["problem": "\(warning)"]) }
-        let daemon = try await Daemon(
-            configuration: configuration, shimProgram: ServeCommand.shimProgram(), jobs: try jobStore(configuration),
-            logs: try logStore(configuration), metrics: try metricStore(configuration), logger: logger)
+        let stores = LocalStores(configuration)
+        let daemon =
+            switch configuration.storage.mode {
+            case .embedded:
+                try await Daemon(
+                    configuration: configuration, shimProgram: ServeCommand.program("joblet-shim"),
+                    jobs: try ServeCommand.embedded(stores.jobs(), "storage.state.backend"),
+                    logs: try ServeCommand.embedded(stores.logs(), "storage.logs.backend"),
+                    metrics: try ServeCommand.embedded(stores.metrics(), "storage.metrics.backend"), logger: logger)
+            case .workers:
+                try await withWorkers(loaded, logger)
+            }
         try await daemon.run()
     }
 
-    /// The supervisor is installed beside the daemon.
-    private static func shimProgram() -> String {
-        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appendingPathComponent("joblet-shim").path
+    /// Takes descriptors 0 to 2 where the caller closed them: the log must not go into a file that got their number.
+    private static func occupyStandardStreams() {
+        var descriptor: Int32
+        repeat { descriptor = open("/dev/null", O_RDWR) } while (0...STDERR_FILENO).contains(descriptor)
+        close(descriptor)
     }
 
-    private func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
-        switch configuration.storage.state.backend {
-        case .sqlite:
-            try SQLiteJobStore(path: configuration.stateDatabase, durability: configuration.storage.durability)
-        case .memory: MemoryJobStore()
-        }
+    /// The daemon on the stores of `persist` and `state`, which read the same configuration.
+    private func withWorkers(_ loaded: Server.Configuration.Loaded, _ logger: Logger) async throws -> Daemon {
+        var arguments: [String] = []
+        if let file = loaded.file { arguments += ["--config", URL(fileURLWithPath: file).path] }
+        if options.dataDir != nil { arguments += ["--data-dir", loaded.configuration.dataDirectory] }
+        let workers = StorageWorkers(
+            loaded.configuration, programs: ServeCommand.programs, arguments: arguments, logger: logger)
+        return try await Daemon(
+            configuration: loaded.configuration, shimProgram: ServeCommand.program("joblet-shim"), jobs: workers.jobs,
+            logs: workers.logs, metrics: workers.metrics, workers: workers, logger: logger)
     }
 
-    private func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
-        switch configuration.storage.logs.backend {
-        case .localGzip:
-            try LocalGzipLogStore(
-                directory: configuration.logDirectory, durability: configuration.storage.durability)
-        case .memory: MemoryLogStore()
-        }
+    /// The directory of the daemon, beside which its other programs are installed.
+    private static var programs: String {
+        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
     }
 
-    private func metricStore(_ configuration: Server.Configuration) throws -> any MetricStore {
-        let durability = configuration.storage.durability
-        return switch configuration.storage.metrics.backend {
-        case .localGzip: try LocalGzipMetricStore(directory: configuration.metricDirectory, durability: durability)
-        case .sqlite:
-            try SQLiteMetricStore(path: configuration.metricDirectory + "/metrics.db", durability: durability)
-        case .memory: MemoryMetricStore()
+    private static func program(_ name: String) -> String { "\(programs)/\(name)" }
+
+    private static func embedded<Store>(_ store: Store?, _ key: String) throws -> Store {
+        guard let store else {
+            throw MissingBackendError(key: key, advice: "this backend needs storage.mode: workers")
         }
+        return store
     }
 }
 

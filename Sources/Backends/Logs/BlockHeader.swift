@@ -54,8 +54,8 @@ struct BlockHeader: Equatable {
         stream == .stdout ? stdout : stderr
     }
 
-    /// The record of a block whose members are known: its header, and the header's bytes with the table.
-    static func record(of block: LogBlock, stdout: Member, stderr: Member) -> (header: BlockHeader, bytes: [UInt8]) {
+    /// The record of a block whose members are known: its header and its fragment table.
+    static func record(of block: LogBlock, stdout: Member, stderr: Member) -> (header: BlockHeader, table: [UInt8]) {
         let times = block.times ?? 0...0
         let table = FragmentTable.encode(block.fragments, earliest: times.lowerBound)
         let header = BlockHeader(
@@ -63,7 +63,7 @@ struct BlockHeader: Equatable {
             hasStdout: block.fragments.contains { $0.stream == .stdout },
             hasStderr: block.fragments.contains { $0.stream == .stderr }, stdout: stdout, stderr: stderr,
             tableLength: UInt32(table.count), tableCRC: table.withUnsafeBytes { crc32($0) })
-        return (header, header.encoded() + table)
+        return (header, table)
     }
 
     /// The header's bytes.

@@ -1,17 +1,48 @@
 import Storage
 
-extension JobLog {
+/// A log whose older part is in compressed blocks and whose newest part is in memory.
+///
+/// What is read of it does not depend on where the blocks are kept.
+protocol BlockedLog: AnyObject {
+    var job: JobID { get }
+    var codec: BlockCodec { get }
+    /// The blocks, by place.
+    var blocks: [LogIndex.Block] { get }
+    /// What is not in a block yet.
+    var tail: LogBlock { get }
+    /// Where damage begins that no whole block follows.
+    var damageAtEnd: UInt64? { get }
+    /// Bytes that the blocks take, and what is there besides them.
+    var storedBytes: UInt64 { get }
+
+    /// The bytes of a block's fragment table, as they were stored.
+    func table(of block: LogIndex.Block) throws(StorageError) -> [UInt8]
+    /// The bytes of a block's member, as they were stored.
+    func member(of stream: LogStream, in block: LogIndex.Block) throws(StorageError) -> [UInt8]
+    /// How an error names a place in the list of blocks.
+    func place(of offset: UInt64) -> String
+    /// How an error names a member.
+    func place(of stream: LogStream, in block: LogIndex.Block) -> String
+}
+
+extension BlockedLog {
+    /// Whether the job has a log at all.
+    var exists: Bool { !blocks.isEmpty || !tail.isEmpty || damageAtEnd != nil }
+
+    /// The position after the last byte.
+    var end: UInt64 { tail.end.position }
+
     /// The page of `query` after `cursor`.
     func read(_ query: LogQuery, after cursor: LogCursor, maxBytes: Int) throws(StorageError) -> LogPage {
-        let first = max(0, index.blocks.partitionIndex { $0.header.start > cursor } - 1)
-        let place = index.blocks.isEmpty ? tail.start : index.blocks[first].header.start
+        let first = max(0, blocks.partitionIndex { $0.header.start > cursor } - 1)
+        let place = blocks.isEmpty ? tail.start : blocks[first].header.start
         var page = LogPageBuilder(query, after: cursor, maxBytes: maxBytes, from: place)
-        for block in index.blocks[min(first, index.blocks.count)...] {
+        for block in blocks[min(first, blocks.count)...] {
             let header = block.header
             if let end = query.endPosition, header.start.position >= end { return page.page(isLast: true) }
             if let damage = block.damageBefore, cursor < header.start {
                 guard page.isEmpty else { return page.page(isLast: false) }
-                throw .corrupt(place: "\(files.indexName) at \(damage)")
+                throw .corrupt(place: self.place(of: damage))
             }
             let isWanted = page.wants(stdout: header.hasStdout, stderr: header.hasStderr, times: header.times)
             guard isWanted, header.end > cursor else {
@@ -31,9 +62,9 @@ extension JobLog {
             }
             if !content.fill(&page) { return page.page(isLast: false) }
         }
-        if let damage = index.damageAtEnd {
+        if let damage = damageAtEnd {
             guard page.isEmpty else { return page.page(isLast: false) }
-            throw .corrupt(place: "\(files.indexName) at \(damage)")
+            throw .corrupt(place: self.place(of: damage))
         }
         let isComplete = tail.fill(&page)
         return page.page(isLast: isComplete)
@@ -52,7 +83,7 @@ extension JobLog {
             if found >= enough { return tail.start }
         }
         // A block that the query cuts counts for nothing: its lines may lie outside.
-        for header in index.blocks.reversed().lazy.map(\.header)
+        for header in blocks.reversed().lazy.map(\.header)
         where query.holds(times: header.times, end: header.end.position) {
             for stream in query.streams { found += Int(header.member(of: stream).lines) }
             if found >= enough { return header.start }
@@ -68,10 +99,9 @@ extension JobLog {
             statistics.bytes += UInt64(bytes.count)
             statistics.lines += UInt64(newlines(in: bytes))
         }
-        guard !index.blocks.isEmpty else { return statistics }
-        statistics.storedBytes =
-            index.length - UInt64(pending.count) + index.fileLength(of: .stdout) + index.fileLength(of: .stderr)
-        for block in index.blocks {
+        guard !blocks.isEmpty else { return statistics }
+        statistics.storedBytes = storedBytes
+        for block in blocks {
             let header = block.header
             statistics.bytes += UInt64(header.stdout.length) + UInt64(header.stderr.length)
             statistics.lines += UInt64(header.stdout.lines) + UInt64(header.stderr.lines)
@@ -82,22 +112,23 @@ extension JobLog {
         return statistics
     }
 
-    /// The fragments of a block, from its table in the index.
+    /// The fragments of a block, from its table.
     func fragments(of block: LogIndex.Block) throws(StorageError) -> [Fragment] {
-        let offset = block.offset + UInt64(BlockHeader.size)
-        let count = Int(block.header.tableLength)
-        let written = index.length - UInt64(pending.count)
-        let table: [UInt8]
-        if block.offset >= written {
-            let first = Int(offset - written)
-            table = Array(pending[first..<first + count])
-        } else {
-            table = try files.read(files.index, at: offset, count: count)
-        }
+        let table = try table(of: block)
         guard let fragments = table.withUnsafeBytes({ FragmentTable.decode($0, of: block.header) }) else {
-            throw .corrupt(place: "\(files.indexName) at \(offset)")
+            throw .corrupt(place: place(of: block.offset))
         }
         return fragments
+    }
+
+    /// The last `count` gap notes of the blocks.
+    func lastNotes(_ count: Int) throws(StorageError) -> [Fragment] {
+        var notes: [Fragment] = []
+        for block in blocks.reversed() where notes.count < count {
+            let fragments = try fragments(of: block)
+            notes.insert(contentsOf: fragments.suffix(count - notes.count), at: 0)
+        }
+        return notes
     }
 }
 

@@ -1,0 +1,94 @@
+import Glibc
+import Kernel
+import Sandbox
+import Storage
+
+/// The jobs' work directories that lie on disk.
+///
+/// Each has a file system of its own in a sparse file, so that a job cannot fill the disk; with no limit it is a plain
+/// directory.
+actor WorkDirectories {
+    private let thread = BlockingExecutor.shared.thread()
+    private let directory: String
+    private let memoryBytes: UInt64
+    private let diskBytes: UInt64
+    private let isAlwaysOnDisk: Bool
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    init(_ configuration: EngineConfiguration) {
+        directory = "\(configuration.dataDirectory)/work"
+        memoryBytes = configuration.workMemoryBytes
+        diskBytes = configuration.workDiskBytes
+        isAlwaysOnDisk = configuration.workOnDisk
+    }
+
+    /// Where the host shows a job's work directory.
+    nonisolated func path(of job: JobID) -> String { "\(directory)/\(job)" }
+
+    private func image(of job: JobID) -> WorkImage {
+        WorkImage(path: "\(directory)/\(job).img", mountPoint: path(of: job))
+    }
+
+    /// Makes the work directory that a job asks for: in memory, or on disk where it is kept, where its uploads in
+    /// `staging` do not leave half of the memory free, or where every job has it there.
+    func make(for record: JobRecord, staging: String?) throws(EngineError) -> SandboxPlan.Work {
+        do throws(SystemCallError) {
+            let uploaded = try staging.map { path throws(SystemCallError) in try WorkDirectories.size(of: path) } ?? 0
+            guard isAlwaysOnDisk || record.specification.keepsWork || uploaded > memoryBytes / 2 else {
+                return .memory(bytes: memoryBytes)
+            }
+            let path = path(of: record.id)
+            let owner = record.lease?.idRange ?? 0
+            try Directory.create(path, mode: 0o755)
+            if diskBytes == 0 {
+                try retrying("chown \(path)") { chown(path, owner, owner) }
+                return .directory(path)
+            }
+            guard uploaded <= diskBytes else {
+                throw SystemCallError("the uploads take more than work.diskMax", code: ENOSPC)
+            }
+            let image = image(of: record.id)
+            // What an interrupted attempt left.
+            try image.remove()
+            try image.create(bytes: diskBytes, owner: owner)
+            try image.mount()
+            try Directory.removeTree("\(path)/lost+found")
+            return .directory(path)
+        } catch {
+            throw EngineError(.unavailable, "cannot make the work directory: \(error)")
+        }
+    }
+
+    /// Shows the files that a job left, also after the host was started again; false where it left none.
+    func open(_ job: JobID) throws(EngineError) -> Bool {
+        let image = image(of: job)
+        guard Directory.exists(image.path) else { return Directory.exists(image.mountPoint) }
+        guard !image.isMounted else { return true }
+        do throws(SystemCallError) {
+            try image.mount()
+        } catch {
+            throw EngineError(.unavailable, "the work directory cannot be mounted: \(error)")
+        }
+        return true
+    }
+
+    /// Removes a job's work directory; no error where it has none.
+    func remove(_ job: JobID) throws(SystemCallError) {
+        try image(of: job).remove()
+        try Directory.removeTree(path(of: job))
+    }
+
+    /// The bytes of the files below `path`.
+    private static func size(of path: String) throws(SystemCallError) -> UInt64 {
+        var status = stat()
+        guard lstat(path, &status) == 0 else {
+            if errno == ENOENT { return 0 }
+            throw .current("stat \(path)")
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else { return UInt64(status.st_size) }
+        var sum: UInt64 = 0
+        for name in try Directory.names(in: path) { sum += try size(of: "\(path)/\(name)") }
+        return sum
+    }
+}

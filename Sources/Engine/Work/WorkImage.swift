@@ -1,0 +1,61 @@
+import CLinux
+import Glibc
+import Kernel
+
+/// A file with a file system of its own, so that what is written into it has a limit.
+struct WorkImage {
+    /// The file with the file system.
+    let path: String
+    /// The directory that shows it.
+    let mountPoint: String
+
+    /// Makes the file system, sparse, of at most `bytes` and with a root directory of `owner`.
+    func create(bytes: UInt64, owner: UInt32) throws(SystemCallError) {
+        let file = try FileDescriptor.open(path, flags: O_RDWR | O_CREAT | O_EXCL)
+        try file.truncate(to: Int(clamping: bytes))
+        // No journal and no room for root: after a crash of the host the job is over and its files are as they are.
+        let options = "lazy_itable_init=1,nodiscard,root_owner=\(owner):\(owner)"
+        try WorkImage.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", options, path])
+    }
+
+    /// Whether the file system is mounted.
+    var isMounted: Bool {
+        var (above, here) = (stat(), stat())
+        return stat("\(mountPoint)/..", &above) == 0 && stat(mountPoint, &here) == 0 && above.st_dev != here.st_dev
+    }
+
+    /// Mounts the file system at its place; set-user-ID programs and devices in it have no effect on the host.
+    func mount() throws(SystemCallError) {
+        try Directory.create(mountPoint, mode: 0o755)
+        let file = try FileDescriptor.open(path, flags: O_RDWR)
+        var name = [CChar](repeating: 0, count: 32)
+        // Open until it is mounted: the last close gives the device back.
+        let device = FileDescriptor(
+            owning: try check(joblet_loop_attach(file.number, &name), "attach \(path) to a loop device"))
+        let source = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        try check(
+            joblet_mount(source, mountPoint, "ext4", UInt64(MS_NOSUID) | UInt64(MS_NODEV), "discard"), "mount \(path)")
+        withExtendedLifetime(device) {}
+    }
+
+    /// Unmounts the file system, at once for new users, and removes its file.
+    func remove() throws(SystemCallError) {
+        if isMounted {
+            try check(joblet_umount(mountPoint, Int32(MNT_DETACH) | Int32(UMOUNT_NOFOLLOW)), "unmount \(mountPoint)")
+        }
+        if unlink(path) != 0, errno != ENOENT { throw .current("unlink \(path)") }
+    }
+
+    /// Runs a program of the system administrator's to its end.
+    private static func run(_ arguments: [String]) throws(SystemCallError) {
+        let name = arguments[0]
+        let places: [String] = ["/usr/sbin/\(name)", "/sbin/\(name)"]
+        guard let program = places.first(where: { path in access(path, X_OK) == 0 }) else {
+            throw SystemCallError("\(name) is not installed", code: ENOENT)
+        }
+        var words = arguments.map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        let code = try check(joblet_run(program, &words), "start \(program)")
+        guard code == 0 else { throw SystemCallError("\(name) failed with exit code \(code)", code: EIO) }
+    }
+}

@@ -1,0 +1,108 @@
+import Engine
+import Storage
+
+/// Where the history of jobs is asked for: the stores alone, or a daemon with what they do not have yet.
+protocol JobHistory: Sendable {
+    /// The job whose id begins with `text`; throws `notFound`, or `invalidArgument` where there are several.
+    func resolve(_ text: String) async throws -> JobID
+
+    /// Calls `body` with page after page of what is there now, in order.
+    func readLog(_ query: LogQuery, from start: LogCursor, _ body: (LogPage) async throws -> Void) async throws
+
+    /// The next page of a job's samples; throws `notFound` for a job without any.
+    func readMetrics(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws -> MetricPage
+
+    /// Deletes what is stored of the job's output and samples.
+    func delete(_ job: JobID) async throws
+
+    /// Throws why the stores do not work.
+    func check() async throws
+}
+
+/// The history as a daemon knows it: what its stores have, and what its outbox still holds.
+struct EngineHistory: JobHistory {
+    let engine: JobEngine
+
+    func resolve(_ text: String) async throws -> JobID {
+        let id = try await engine.resolve(text)
+        return try await engine.record(of: id).id
+    }
+
+    func readLog(_ query: LogQuery, from start: LogCursor, _ body: (LogPage) async throws -> Void) async throws {
+        try await engine.logs.read(LogReader.Request(query: query, start: start, follows: false), body)
+    }
+
+    func readMetrics(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws -> MetricPage {
+        throw EngineError(.unimplemented, "job metrics are not available on this server")
+    }
+
+    func delete(_ job: JobID) async throws { try await engine.deleteLog(of: job) }
+
+    func check() async throws { try await engine.checkStores() }
+}
+
+/// The history as stores have it, without a daemon.
+struct StoredHistory: JobHistory {
+    private static let pageBytes = 512 << 10
+
+    let stores: WorkerStores
+
+    func resolve(_ text: String) async throws -> JobID {
+        guard let prefix = JobIDPrefix(text) else { throw missing(text) }
+        var found: Set<JobID> = []
+        let start = prefix.predecessor
+        // Ten are named where there are several.
+        if let logs = stores.logs { found.formUnion(try await logs.jobs(after: start, limit: 11)) }
+        if let metrics = stores.metrics { found.formUnion(try await metrics.jobs(after: start, limit: 11)) }
+        let matches = found.filter { prefix.matches($0) }.sorted()
+        guard let first = matches.first else { throw missing(text) }
+        guard matches.count == 1 else {
+            let names = matches.prefix(10).map(\.description).joined(separator: ", ")
+            throw EngineError(.invalidArgument, "job id \(prefix) is ambiguous: \(names)")
+        }
+        return first
+    }
+
+    private func missing(_ text: String) -> EngineError {
+        EngineError(.notFound, "job not found: \(text.prefix(64))")
+    }
+
+    func readLog(_ query: LogQuery, from start: LogCursor, _ body: (LogPage) async throws -> Void) async throws {
+        guard let logs = stores.logs else { throw EngineError(.unimplemented, "this worker keeps no logs") }
+        var cursor = start
+        while true {
+            let page: LogPage
+            do {
+                page = try await logs.read(query, after: cursor, maxBytes: StoredHistory.pageBytes)
+            } catch StorageError.notFound {
+                // The job has samples and wrote nothing.
+                return
+            }
+            cursor = page.next
+            if !page.fragments.isEmpty { try await body(page) }
+            if page.isLast { return }
+        }
+    }
+
+    func readMetrics(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws -> MetricPage {
+        guard let metrics = stores.metrics else { throw EngineError(.unimplemented, "this worker keeps no metrics") }
+        return try await metrics.read(query, from: sequence, limit: limit)
+    }
+
+    func delete(_ job: JobID) async throws {
+        if let logs = stores.logs { try await logs.delete(job) }
+        if let metrics = stores.metrics { try await metrics.delete(job) }
+    }
+
+    func check() async throws { try await stores.check() }
+}
+
+extension JobIDPrefix {
+    /// The id just before the first one that has this prefix; nil where that is the first of all ids.
+    var predecessor: JobID? {
+        let model = Array("00000000-0000-0000-0000-000000000000")
+        let text = String(Array(self.text) + model[self.text.count...])
+        guard let (high, low) = JobID(text)?.words, (high, low) != (0, 0) else { return nil }
+        return JobID(high: low == 0 ? high - 1 : high, low: low &- 1)
+    }
+}

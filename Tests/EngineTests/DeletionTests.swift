@@ -1,0 +1,53 @@
+import Backends
+import Storage
+import TestSupport
+import Testing
+
+@testable import Engine
+
+@Suite(.enabled(if: Host.isRoot, "needs root"))
+struct DeletionTests {
+    @Test func `a job that may not be deleted is there for others while that is found out`() async throws {
+        let harness = try EngineHarness()
+        let store = FaultyJobStore()
+        var foreign = JobRecord(
+            id: .random(), node: NodeIdentity(id: "other", incarnation: "x"),
+            specification: JobSpecification(command: "true"), createdAt: 1)
+        foreign.status = .running
+        let id = foreign.id
+        try await store.put([foreign])
+        try await harness.withEngine(jobs: store) { engine async throws in
+            await store.reads.stall()
+            let deletion = Task { try await engine.delete(id) }
+            await store.reads.untilHeld()
+            let question = Task { try await engine.record(of: id).status }
+            #expect(await soon { await store.reads.heldCount == 2 })
+            await store.reads.release()
+            #expect(try await question.value == .running)
+            let error = await #expect(throws: EngineError.self) { try await deletion.value }
+            #expect(error?.code == .failedPrecondition)
+            #expect(error?.message.hasPrefix("Cannot delete running job \(id)") == true)
+        }
+    }
+
+    @Test func `of several that delete a job while its record is read one deletes it`() async throws {
+        let harness = try EngineHarness()
+        let store = FaultyJobStore()
+        try await harness.withEngine(jobs: store) { engine async throws in
+            let id = try await engine.end(of: try await engine.run(JobRequest("true")).id).id
+            #expect(await soon { await engine.hot.isEmpty })
+            await store.reads.stall()
+            let deletions = (0..<3).map { _ in Task { try await engine.delete(id) } }
+            #expect(await soon { await store.reads.heldCount == 3 })
+            await store.reads.release()
+            var deleted = 0
+            for deletion in deletions {
+                switch await deletion.result {
+                case .success: deleted += 1
+                case .failure(let error): #expect((error as? EngineError)?.code == .notFound)
+                }
+            }
+            #expect(deleted == 1)
+        }
+    }
+}
