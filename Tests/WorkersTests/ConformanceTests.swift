@@ -22,6 +22,14 @@ enum HostedJobs: String, CaseIterable, CustomTestStringConvertible {
     var testDescription: String { "\(rawValue) in a worker" }
 }
 
+/// What keeps the samples behind the socket.
+enum HostedMetrics: String, CaseIterable, CustomTestStringConvertible {
+    case memory
+    case localGzip = "local-gzip"
+
+    var testDescription: String { "\(rawValue) in a worker" }
+}
+
 /// The stores of a worker are stores like all others. Frames are small, so that long answers come in parts.
 @Suite struct ConformanceTests {
     private static let frameLimit = 4 << 20
@@ -44,6 +52,31 @@ enum HostedJobs: String, CaseIterable, CustomTestStringConvertible {
     @Test(arguments: JobStoreBehaviour.persistent)
     func `job records in a worker outlive it`(_ behaviour: JobStoreBehaviour) async throws {
         try await withJobs(.sqlite, behaviour.check)
+    }
+
+    @Test(arguments: HostedMetrics.allCases, MetricStoreBehaviour.all)
+    func `metrics in a worker conform`(_ backend: HostedMetrics, _ behaviour: MetricStoreBehaviour) async throws {
+        try await withMetrics(backend, behaviour.check)
+    }
+
+    @Test(arguments: MetricStoreBehaviour.persistent)
+    func `metrics in a worker outlive it`(_ behaviour: MetricStoreBehaviour) async throws {
+        try await withMetrics(.localGzip, behaviour.check)
+    }
+
+    private func withMetrics(
+        _ backend: HostedMetrics, _ body: (StoreUnderTest<any MetricStore>) async throws -> Void
+    ) async throws {
+        try await withWorker { directory in
+            switch backend {
+            case .memory: WorkerStores(metrics: MemoryMetricStore())
+            case .localGzip: WorkerStores(metrics: try LocalGzipMetricStore(directory: "\(directory)/metrics"))
+            }
+        } client: {
+            $0.metrics
+        } body: {
+            try await body($0)
+        }
     }
 
     private func withLogs(

@@ -53,6 +53,9 @@ import Testing
                 #expect(LogQuery(try sent(query.message)) == query)
             }
         }
+        var filtered = LogQuery(job: .random(), grep: LinePattern([0, 255]))
+        filtered.endsLines = false
+        #expect(LogQuery(try sent(filtered.message)) == filtered)
         let cursor = JobCursor(createdAt: .min, id: .random())
         for query in [
             JobQuery(), JobQuery(node: "", statuses: [], name: "", created: .min ... .max),
@@ -98,6 +101,8 @@ import Testing
         for times in [nil, Int64.min ... -1, 0 ... .max] {
             let statistics = LogStatistics(bytes: .max, lines: 1, storedBytes: 0, times: times)
             #expect(try LogStatistics(try sent(statistics.message)) == statistics)
+            let usages = [JobUsage(job: .random(), storedBytes: .max, times: times)]
+            #expect(try sent(Joblet_Ipc_Usages(usages)).list() == usages)
             let metrics = MetricStatistics(samples: .max, storedBytes: 7, times: times)
             #expect(try MetricStatistics(try sent(metrics.message)) == metrics)
         }

@@ -63,6 +63,12 @@ extension Configuration {
     /// Directory of the stored samples: `storage.metrics.directory`, else below `dataDir`.
     public var metricDirectory: String { storage.metrics.directory ?? dataDirectory + "/metrics" }
 
+    /// The database of logs in the backend `sqlite`, in the directory of the logs.
+    public var logDatabase: String { logDirectory + "/logs.db" }
+
+    /// The database of metrics in the backend `sqlite`, in the directory of the metrics.
+    public var metricDatabase: String { metricDirectory + "/metrics.db" }
+
     /// The database of job records: `storage.state.path`, else below `dataDir`.
     public var stateDatabase: String { storage.state.path ?? dataDirectory + "/state/jobs.db" }
 

@@ -38,8 +38,11 @@ struct LogLineQuery: Sendable {
     /// Calls `body` with the lines that are wanted, in order, several at a time.
     func run(on history: any JobHistory, _ body: ([LogEntry]) async throws -> Void) async throws {
         guard let start = try await start(on: history) else { return }
+        if !pattern.isEmpty, LinePattern(pattern) == nil { return }
         var all = query
         all.since = nil
+        // A filter at the store hides where a range has ended, so that all the rest would be looked through.
+        if until == nil { all.grep = LinePattern(pattern) }
         var assembler = LineAssembler()
         var skipped = 0
         var sent = 0

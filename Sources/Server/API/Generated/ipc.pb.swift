@@ -1017,6 +1017,19 @@ public nonisolated struct Joblet_Ipc_LogQuery: Sendable {
   /// Clears the value of `endPosition`. Subsequent reads from it will return its default value.
   public mutating func clearEndPosition() {self._endPosition = nil}
 
+  /// only lines that contain these bytes
+  public var grep: Data {
+    get {_grep ?? Data()}
+    set {_grep = newValue}
+  }
+  /// Returns true if `grep` has been explicitly set.
+  public var hasGrep: Bool {self._grep != nil}
+  /// Clears the value of `grep`. Subsequent reads from it will return its default value.
+  public mutating func clearGrep() {self._grep = nil}
+
+  /// with grep: whether a line that the end cuts is left out
+  public var leavesCutLines: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1025,6 +1038,7 @@ public nonisolated struct Joblet_Ipc_LogQuery: Sendable {
   fileprivate var _since: Int64? = nil
   fileprivate var _until: Int64? = nil
   fileprivate var _endPosition: UInt64? = nil
+  fileprivate var _grep: Data? = nil
 }
 
 public nonisolated struct Joblet_Ipc_LogCursor: Sendable {
@@ -3362,7 +3376,7 @@ nonisolated extension Joblet_Ipc_AppendLog: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".LogQuery"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}standard_output\0\u{3}standard_error\0\u{1}since\0\u{1}until\0\u{3}end_position\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}standard_output\0\u{3}standard_error\0\u{1}since\0\u{1}until\0\u{3}end_position\0\u{1}grep\0\u{3}leaves_cut_lines\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3376,6 +3390,8 @@ nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf.
       case 4: try { try decoder.decodeSingularSInt64Field(value: &self._since) }()
       case 5: try { try decoder.decodeSingularSInt64Field(value: &self._until) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self._endPosition) }()
+      case 7: try { try decoder.decodeSingularBytesField(value: &self._grep) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.leavesCutLines) }()
       default: break
       }
     }
@@ -3404,6 +3420,12 @@ nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf.
     try { if let v = self._endPosition {
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
     } }()
+    try { if let v = self._grep {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 7)
+    } }()
+    if self.leavesCutLines != false {
+      try visitor.visitSingularBoolField(value: self.leavesCutLines, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3414,6 +3436,8 @@ nonisolated extension Joblet_Ipc_LogQuery: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs._since != rhs._since {return false}
     if lhs._until != rhs._until {return false}
     if lhs._endPosition != rhs._endPosition {return false}
+    if lhs._grep != rhs._grep {return false}
+    if lhs.leavesCutLines != rhs.leavesCutLines {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

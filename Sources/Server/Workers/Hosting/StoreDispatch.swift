@@ -57,7 +57,9 @@ struct StoreDispatch: Sendable {
         case .syncLogs(let jobs): return .positions(.init(try await logs.sync(JobID.list(jobs.ids))))
         case .endOfLog(let job): return .position(.init(try await logs.end(of: JobID(job))))
         case .readLog(let message):
-            let limit = count(message.maxBytes, atMost: RequestBudget.pageBytes(frameLimit: frameLimit))
+            // With a text filter a page may be longer by a line.
+            let room = RequestBudget.pageBytes(frameLimit: frameLimit) / (message.query.hasGrep ? 2 : 1)
+            let limit = count(message.maxBytes, atMost: room)
             let page = try await logs.read(
                 LogQuery(message.query), after: LogCursor(message.after), maxBytes: max(1, limit))
             return .logPage(page.message)

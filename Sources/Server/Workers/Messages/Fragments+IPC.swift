@@ -87,6 +87,8 @@ extension LogQuery {
             endPosition: message.hasEndPosition ? message.endPosition : nil)
         if message.standardOutput { streams.insert(.stdout) }
         if message.standardError { streams.insert(.stderr) }
+        grep = message.hasGrep ? LinePattern(message.grep) : nil
+        endsLines = !message.leavesCutLines
     }
 
     /// The query as a message.
@@ -98,6 +100,8 @@ extension LogQuery {
             if let since { message.since = since }
             if let until { message.until = until }
             if let endPosition { message.endPosition = endPosition }
+            if let grep { message.grep = Data(grep.bytes) }
+            message.leavesCutLines = !endsLines
         }
     }
 }
