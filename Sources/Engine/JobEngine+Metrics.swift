@@ -29,7 +29,7 @@ extension JobEngine {
         // One that an earlier daemon started goes on where its samples end.
         let isNew = entry.isOurs
         let age = SystemClock.now() - entry.job.record.createdAt
-        let start = JobUsage.start(at: SystemClock.sinceBoot() - max(0, age))
+        let start = ResourceUsage.start(at: SystemClock.sinceBoot() - max(0, age))
         hot[id]?.sampling = inBackground {
             let first = isNew ? 0 : await self.firstSequence(of: id)
             await self.metricOutbox.begin(id, first: first, durability: durability)
@@ -39,9 +39,9 @@ extension JobEngine {
     }
 
     /// What an earlier daemon read of a job at last.
-    private nonisolated func lastUsage(of id: JobID) async -> JobUsage? {
+    private nonisolated func lastUsage(of id: JobID) async -> ResourceUsage? {
         do throws(SystemCallError) {
-            return try await metricOutbox.last(of: id).flatMap { JobUsage($0) }
+            return try await metricOutbox.last(of: id).flatMap { ResourceUsage($0) }
         } catch {
             // The next sample has no rates.
             return nil
@@ -72,8 +72,10 @@ extension JobEngine {
     /// Reads what a job used for the last time, while its control groups are there, then goes on with `body`.
     func endSampling(_ id: JobID, _ body: @escaping @Sendable () async -> Void) {
         beginSampling(id)
-        let sampling = hot[id]?.sampling
-        inBackground {
+        let (sampling, earlier) = (hot[id]?.sampling, hot[id]?.concluding)
+        hot[id]?.concluding = inBackground {
+            // An exit that is known comes before the loss of the supervisor that told it.
+            await earlier?.value
             await sampling?.value
             await self.sampler.finish(id)
             await self.metricOutbox.end(id)

@@ -157,6 +157,7 @@ extension JobEngine {
             } else {
                 // No shim ever had it: a job's group and its outbox are made before its process.
                 hot[id]?.isLaunching = true
+                hot[id]?.isOurs = true
                 inBackground { await self.launch(entry.job) }
             }
         }

@@ -61,6 +61,8 @@ public actor JobEngine {
         var awaitsMetrics = false
         /// Begins to read what the job uses.
         var sampling: Task<Void, Never>?
+        /// Reads it for the last time, and goes on with the job's end.
+        var concluding: Task<Void, Never>?
         /// Brings the log to its store.
         var shipping: Task<Void, Never>?
         /// Writes the end of a log that has no pump any more.

@@ -49,7 +49,7 @@ final class LegacyUsage: UsageFiles {
         ]
     }
 
-    func read(into usage: inout JobUsage) {
+    func read(into usage: inout ResourceUsage) {
         // The list of processes is that of the first look for as long as the file stays open and is read often.
         processes.close()
         usage.add(.cpu, "cpu_usage_usec", ControlText.number(cpu.usage.read()), scale: 1e-3)
@@ -67,7 +67,7 @@ final class LegacyUsage: UsageFiles {
         usage.add(.process, ControlText.keyed(pids.events.read()), [("max", "process_events")])
     }
 
-    private func readMemory(into usage: inout JobUsage) {
+    private func readMemory(into usage: inout ResourceUsage) {
         usage.add(.memory, "memory_current", ControlText.number(memory.current.read()))
         usage.add(.memory, "memory_peak", ControlText.number(memory.peak.read()))
         let limit = ControlText.number(memory.limit.read())
@@ -85,7 +85,7 @@ final class LegacyUsage: UsageFiles {
     }
 
     /// Lines of a device, the kind of operation and a number; those of all devices together are left out.
-    private func readDevices(_ file: ControlFile, _ unit: String, into usage: inout JobUsage) {
+    private func readDevices(_ file: ControlFile, _ unit: String, into usage: inout ResourceUsage) {
         guard let text = file.read() else { return }
         let names = ["Read": "io_read_\(unit)", "Write": "io_write_\(unit)", "Discard": "io_discard_\(unit)"]
         for name in names.values { usage[.io, name] = 0 }

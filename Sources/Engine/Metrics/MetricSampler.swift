@@ -10,7 +10,7 @@ actor MetricSampler {
 
     private struct Watched {
         let reader: UsageReader
-        var previous: JobUsage?
+        var previous: ResourceUsage?
         let staysOpen: Bool
     }
 
@@ -43,7 +43,7 @@ actor MetricSampler {
     /// Begins with a job, and reads it for the first time.
     ///
     /// `previous` is what it used before, for rates since then; nil where nobody knows.
-    func begin(_ job: JobID, groups: JobGroups, previous: JobUsage?) async {
+    func begin(_ job: JobID, groups: JobGroups, previous: ResourceUsage?) async {
         guard watched[job] == nil else { return }
         let reader = UsageReader(groups)
         let staysOpen = openDescriptors + reader.descriptors <= MetricSampler.descriptorBudget

@@ -10,7 +10,7 @@ struct ProcessUsage {
     private var openFileLimit: Double?
 
     /// Adds threads, states, descriptors and address space of the processes; nothing where there are too many.
-    mutating func read(_ pids: [Int32], into usage: inout JobUsage) {
+    mutating func read(_ pids: [Int32], into usage: inout ResourceUsage) {
         guard pids.count <= ProcessUsage.limit else { return }
         var states: [String: Double] = [
             "process_running": 0, "process_sleeping": 0, "process_stopped": 0, "process_zombie": 0,

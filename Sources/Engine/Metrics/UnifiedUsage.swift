@@ -28,7 +28,7 @@ final class UnifiedUsage: UsageFiles {
             + pressures.map(\.1) + limits.map(\.2)
     }
 
-    func read(into usage: inout JobUsage) {
+    func read(into usage: inout ResourceUsage) {
         usage.add(
             .cpu, ControlText.keyed(cpu.read()),
             [
@@ -57,7 +57,7 @@ final class UnifiedUsage: UsageFiles {
         for (type, name, file) in limits { usage.add(type, name, ControlText.number(file.read())) }
     }
 
-    private func readDevices(into usage: inout JobUsage) {
+    private func readDevices(into usage: inout ResourceUsage) {
         guard let text = io.read() else { return }
         let names = [
             "rbytes": "io_read_bytes", "wbytes": "io_write_bytes", "rios": "io_read_ops", "wios": "io_write_ops",

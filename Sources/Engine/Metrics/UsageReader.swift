@@ -38,8 +38,8 @@ final class UsageReader {
     var descriptors: Int { files.all.count }
 
     /// What the job uses now.
-    func read() -> JobUsage {
-        var usage = JobUsage(time: SystemClock.sinceBoot())
+    func read() -> ResourceUsage {
+        var usage = ResourceUsage(time: SystemClock.sinceBoot())
         files.read(into: &usage)
         if let list = files.processes.read() { processes.read(ControlText.numbers(list), into: &usage) }
         return usage
@@ -58,10 +58,10 @@ protocol UsageFiles: AnyObject {
     /// Every file that stays open.
     var all: [ControlFile] { get }
     /// Adds what the files say.
-    func read(into usage: inout JobUsage)
+    func read(into usage: inout ResourceUsage)
 }
 
-extension JobUsage {
+extension ResourceUsage {
     /// Adds numbers of a keyed file under names of ours.
     mutating func add(_ type: MetricType, _ numbers: [String: UInt64], _ names: [(String, String)], scale: Double = 1) {
         for (key, name) in names {
@@ -95,5 +95,5 @@ extension JobUsage {
 private final class NoUsage: UsageFiles {
     let processes = ControlFile("/dev/null")
     let all: [ControlFile] = []
-    func read(into usage: inout JobUsage) {}
+    func read(into usage: inout ResourceUsage) {}
 }

@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test func `rates are what counters grew by since the sample before`() {
-        var (before, after) = (JobUsage.start(at: 1_000_000_000), JobUsage(time: 3_000_000_000))
+        var (before, after) = (ResourceUsage.start(at: 1_000_000_000), ResourceUsage(time: 3_000_000_000))
         after[.cpu, "cpu_usage_usec"] = 3_000_000
         after[.cpu, "cpu_user_usec"] = 2_000_000
         after[.cpu, "cpu_system_usec"] = 1_000_000

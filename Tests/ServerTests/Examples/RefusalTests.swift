@@ -60,7 +60,6 @@ extension DaemonTests.RefusalTests {
     @Test(
         "a feature of a later version is refused by its name",
         arguments: [
-            ("job metrics \(nobody)", "job metrics"), ("job metrics \(nobody) --help", "job metrics"),
             ("workflow run pipeline.yaml", "workflows"), ("workflow list", "workflows"),
             ("workflow status a1b2c3d4-e5f6-7890-1234-567890abcdef", "workflows"), ("workflow", "workflows"),
             ("network create my-net --cidr=10.10.0.0/24", "networks"), ("network list", "networks"),

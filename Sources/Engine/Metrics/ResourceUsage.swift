@@ -2,7 +2,7 @@ import Kernel
 import Storage
 
 /// What a job's control groups and processes said at one time; a name that is not there is not told by this host.
-struct JobUsage: Sendable, Hashable {
+struct ResourceUsage: Sendable, Hashable {
     /// When it was read, in nanoseconds since boot.
     var time: Int64
     /// The values of the whole job.
@@ -16,8 +16,8 @@ struct JobUsage: Sendable, Hashable {
     }
 
     /// The usage of a job whose processes began at `time`: every counter is zero.
-    static func start(at time: Int64) -> JobUsage {
-        var usage = JobUsage(time: time)
+    static func start(at time: Int64) -> ResourceUsage {
+        var usage = ResourceUsage(time: time)
         for (type, counters) in [
             (MetricType.cpu, cpuCounters), (.io, ioCounters), (.cpu, ["cpu_nr_periods", "cpu_nr_throttled"]),
         ] {
@@ -47,7 +47,7 @@ struct JobUsage: Sendable, Hashable {
     var isEmpty: Bool { values.allSatisfy(\.value.isEmpty) && devices.isEmpty }
 
     /// The points of a sample, with rates since `previous` where that is known.
-    func points(since previous: JobUsage?) -> [MetricPoint] {
+    func points(since previous: ResourceUsage?) -> [MetricPoint] {
         var usage = self
         if let previous { usage.addRates(since: previous) }
         usage.addShares()
@@ -60,7 +60,7 @@ struct JobUsage: Sendable, Hashable {
         return points
     }
 
-    private mutating func addRates(since previous: JobUsage) {
+    private mutating func addRates(since previous: ResourceUsage) {
         let nanoseconds = Double(time - previous.time)
         guard nanoseconds > 0 else { return }
         // Percent of one core.
@@ -86,7 +86,7 @@ struct JobUsage: Sendable, Hashable {
     }
 
     /// How much a counter grew; nil where one of both is not known. A counter that was reset has not grown.
-    private func growth(_ type: MetricType, _ name: String, _ previous: JobUsage) -> Double? {
+    private func growth(_ type: MetricType, _ name: String, _ previous: ResourceUsage) -> Double? {
         guard let new = self[type, name], let old = previous[type, name] else { return nil }
         return max(0, new - old)
     }
