@@ -8,8 +8,8 @@ public protocol PrunableStore: Sendable {
     /// Drops the oldest part of an ended job's data until the rest takes at most `bytes`; returns what it takes then.
     ///
     /// Readers find what is left where it was, behind a note or a first place that is not the beginning.
-    /// The newest part is kept as far as it fits. Whenever the process or, with `power`, the host dies, what is
-    /// left reads as before or as trimmed. Throws `notFound` for a job that the store does not have.
+    /// The newest part is kept as far as it fits. Either all of it happens or nothing, whenever the process
+    /// or, with `power`, the host dies. Throws `notFound` for a job that the store does not have.
     func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64
 
     /// Removes everything of a job; no error where there is nothing. Later appends are refused either
@@ -35,25 +35,6 @@ public struct JobUsage: Sendable, Hashable {
 }
 
 extension LogStore {
-    /// The usages of a store that has no shorter way to them than each job's statistics.
-    public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
-        var usages: [JobUsage] = []
-        for job in try await jobs(after: job, limit: limit) {
-            do throws(StorageError) {
-                let statistics = try await statistics(of: job)
-                usages.append(JobUsage(job: job, storedBytes: statistics.storedBytes, times: statistics.times))
-            } catch .notFound {
-                // It was deleted since the list was made.
-                continue
-            } catch .corrupt {
-                usages.append(JobUsage(job: job, storedBytes: 0, times: nil))
-            }
-        }
-        return usages
-    }
-}
-
-extension MetricStore {
     /// The usages of a store that has no shorter way to them than each job's statistics.
     public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
         var usages: [JobUsage] = []

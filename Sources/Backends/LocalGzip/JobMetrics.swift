@@ -6,17 +6,17 @@ final class JobMetrics {
     private static let waitingSamples = 720
 
     /// A file and, once it was read, what it holds.
-    struct MetricFile {
+    private struct MetricFile {
         let number: Int64
         var table: (members: [MetricMember], length: UInt64)?
     }
 
     let job: JobID
     let files: MetricFiles
-    let durability: Durability
+    private let durability: Durability
     private let fileBytes: UInt64
-    let codec: MetricCodec
-    private(set) var stored: [MetricFile] = []
+    private let codec: MetricCodec
+    private var stored: [MetricFile] = []
     /// The last file as it was when it was read or written.
     private var identity: File.Identity?
     private var isLoaded = false
@@ -104,7 +104,14 @@ final class JobMetrics {
 
     private func seal() throws(StorageError) {
         guard let first = waiting.first, let last = waiting.last else { return }
-        var (member, plain) = codec.member(of: waiting, first, last)
+        var member = MetricMember(
+            offset: 0, length: 0, textLength: 0, first: first.sequence, count: UInt32(waiting.count),
+            earliest: first.time, latest: last.time)
+        var text: [UInt8] = []
+        for sample in waiting { MetricLines.append(sample, to: &text) }
+        let plain = codec.compress(text)
+        member.textLength = UInt32(text.count)
+        member.length = UInt32(plain.count + MetricMember.growth)
         var number = first.time
         var isNew = true
         if let file = stored.last, let table = file.table {
@@ -126,12 +133,6 @@ final class JobMetrics {
         stored[stored.count - 1].table?.length = member.offset + UInt64(member.length)
         storedEnd = member.end
         waiting = []
-    }
-
-    /// Forgets what is known of the files, which are not what they were.
-    func reload() throws(StorageError) {
-        isLoaded = false
-        try refresh()
     }
 
     // MARK: Reading
@@ -187,8 +188,7 @@ final class JobMetrics {
         return try table(place).members.first { !$0.isDamaged }?.first
     }
 
-    /// The members of a file.
-    func table(_ place: Int) throws(StorageError) -> (members: [MetricMember], length: UInt64) {
+    private func table(_ place: Int) throws(StorageError) -> (members: [MetricMember], length: UInt64) {
         if let table = stored[place].table { return table }
         guard let (bytes, _) = try files.content(stored[place].number) else {
             throw .corrupt(place: files.place(stored[place].number, 0))

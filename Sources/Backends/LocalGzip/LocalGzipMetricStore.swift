@@ -73,10 +73,6 @@ public final class LocalGzipMetricStore: MetricStore {
         try await shard(of: query.job).read(query, from: sequence, limit: limit)
     }
 
-    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
-        try await shard(of: job).trim(job, to: bytes)
-    }
-
     public func delete(_ job: JobID) async throws(StorageError) {
         try await shard(of: job).delete(job)
     }

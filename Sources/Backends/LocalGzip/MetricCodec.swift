@@ -15,19 +15,6 @@ final class MetricCodec {
         return member
     }
 
-    /// A member of samples from `first` to `last`, and the same without an extra field.
-    func member(
-        of samples: [MetricSample], _ first: MetricSample, _ last: MetricSample
-    ) -> (member: MetricMember, plain: [UInt8]) {
-        var text: [UInt8] = []
-        for sample in samples { MetricLines.append(sample, to: &text) }
-        let plain = compress(text)
-        let member = MetricMember(
-            offset: 0, length: UInt32(plain.count + MetricMember.growth), textLength: UInt32(text.count),
-            first: first.sequence, count: UInt32(samples.count), earliest: first.time, latest: last.time)
-        return (member, plain)
-    }
-
     /// The samples of a member; throws `corrupt` where it is damaged.
     func samples(
         of member: MetricMember, in file: Int64, of metrics: JobMetrics

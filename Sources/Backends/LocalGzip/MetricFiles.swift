@@ -70,25 +70,9 @@ struct MetricFiles {
         return try file.identity()
     }
 
-    /// Replaces a file's content, at once.
-    func replace(_ number: Int64, by bytes: [UInt8], durability: Durability) throws(StorageError) {
-        let new = "\(path(number)).new"
-        guard let file = try File.open(new, O_WRONLY | O_CREAT | O_TRUNC) else {
-            throw .unavailable(reason: "\(new) cannot be made")
-        }
-        try file.write(bytes, at: 0)
-        if durability == .power { try file.synchronize() }
-        try Directory.rename(new, to: path(number))
-        if durability == .power { try Directory.synchronize(directory) }
-    }
-
     /// Removes the files, the newest first: what an interrupted removal leaves is found and removed again.
     func remove() throws(StorageError) {
         for number in try numbers().reversed() { try Directory.remove(file: path(number)) }
-        // What a replacement left behind that did not come to its end.
-        for name in try Directory.names(in: directory) where name.hasSuffix("\(Self.suffix).new") {
-            try Directory.remove(file: "\(directory)/\(name)")
-        }
         try Directory.removeIfEmpty(directory)
     }
 }

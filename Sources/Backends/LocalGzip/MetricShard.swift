@@ -65,10 +65,6 @@ actor MetricShard {
         try withExistingMetrics(of: job) { (metrics) throws(StorageError) in try metrics.statistics() }
     }
 
-    func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
-        try withExistingMetrics(of: job) { (metrics) throws(StorageError) in try metrics.trim(to: bytes) }
-    }
-
     func delete(_ job: JobID) throws(StorageError) {
         try deleted.insert(job)
         jobs[job] = nil

@@ -47,21 +47,6 @@ public actor MemoryMetricStore: MetricStore {
         return page.finished(at: series.end)
     }
 
-    public func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
-        guard let samples = series[job]?.samples, !samples.isEmpty else { throw .notFound }
-        var left: UInt64 = 0
-        var first = samples.count
-        while first > 0 {
-            var text: [UInt8] = []
-            MetricLines.append(samples[first - 1], to: &text)
-            guard left + UInt64(text.count) <= bytes else { break }
-            left += UInt64(text.count)
-            first -= 1
-        }
-        series[job]?.samples.removeFirst(first)
-        return left
-    }
-
     public func delete(_ job: JobID) {
         series[job] = nil
         deleted.insert(job)

@@ -129,33 +129,6 @@ extension Database {
             samples: UInt64(count), storedBytes: UInt64(max(0, bytes ?? 0) + 48 * count), times: first...last)
     }
 
-    /// Removes a job's oldest samples until the rest takes at most `bytes`; returns what it takes.
-    func trimSamples(of job: JobID, to bytes: UInt64) throws -> UInt64 {
-        guard let number = try series(of: job)?.number, try hasSamples(number) else { throw StorageError.notFound }
-        let rows = try Row.fetchCursor(
-            cachedStatement(
-                sql: """
-                    SELECT sequence, 48 + (
-                        SELECT TOTAL(LENGTH(metric_type) + LENGTH(labels) + LENGTH("values") + 16) FROM points
-                        WHERE points.job = samples.job AND points.sequence = samples.sequence
-                    )
-                    FROM samples WHERE job = ? ORDER BY sequence DESC
-                    """), arguments: [number])
-        var left: UInt64 = 0
-        var first = Int64.max
-        while let row = try rows.next() {
-            let size = UInt64(max(0, row[1] as Double))
-            guard left + size <= bytes else { break }
-            left += size
-            first = row[0]
-        }
-        for table in ["points", "samples"] {
-            try cachedStatement(sql: "DELETE FROM \(table) WHERE job = ? AND sequence < ?")
-                .execute(arguments: [number, first])
-        }
-        return left
-    }
-
     /// Removes a job's samples, and remembers that it was deleted.
     func remove(_ job: JobID) throws {
         if let number = try series(of: job)?.number {

@@ -54,10 +54,6 @@ public final class SQLiteMetricStore: MetricStore {
         return try await read { db in try db.samples(query, from: sequence, limit: limit) }
     }
 
-    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
-        try await write { db in try db.trimSamples(of: job, to: bytes) }
-    }
-
     public func delete(_ job: JobID) async throws(StorageError) {
         try await write { db in try db.remove(job) }
     }
