@@ -150,22 +150,27 @@ if !coreOnly {
             path: "Sources/Server",
             exclude: ["API", "Security", "Main"],
             swiftSettings: strict),
+        .target(
+            name: "LocalStores",
+            dependencies: ["Server", "Backends", "Storage"],
+            path: "Sources/Server/Main/LocalStores",
+            swiftSettings: strict),
         .executableTarget(
             name: "joblet",
             dependencies: [
-                "Server", "Backends", "Engine", "Storage", "JobletSecurity", argumentParser, logging,
+                "Server", "LocalStores", "Engine", "JobletSecurity", argumentParser, logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Server/Main/joblet",
             swiftSettings: strict),
         .executableTarget(
             name: "persist",
-            dependencies: ["Server", "Backends", "Storage", argumentParser, logging],
+            dependencies: ["Server", "LocalStores", "Storage", argumentParser, logging],
             path: "Sources/Server/Main/persist",
             swiftSettings: strict),
         .executableTarget(
             name: "state",
-            dependencies: ["Server", "Backends", "Storage", argumentParser, logging],
+            dependencies: ["Server", "LocalStores", "Storage", argumentParser, logging],
             path: "Sources/Server/Main/state",
             swiftSettings: strict),
         .executableTarget(

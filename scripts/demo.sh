@@ -64,6 +64,13 @@ say "The job ran on without a daemon, and nothing is missing: the stored log is 
 run $rnx job status "$job" | sed -n '1,5p'
 $rnx job log "$job" 2>/dev/null | cmp - "$data/live" && echo "identical: $(wc -c < "$data/live") bytes"
 
+say "What it used, from its first to its last moment"
+$rnx job metrics "$job" > "$data/samples"
+printf '$ rnx job metrics %s\n' "$job"
+cat "$data/samples"
+printf '$ rnx --json job metrics %s | tail -n 1\n' "$job"
+$rnx --json job metrics "$job" | tail -n 1
+
 say "After one more restart everything comes from the store"
 kill "$daemon"
 wait "$daemon" || true

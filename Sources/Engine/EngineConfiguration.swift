@@ -60,6 +60,8 @@ public struct EngineConfiguration: Sendable, Hashable {
     public var maxNodeOutboxBytes: UInt64 = 8 << 30
     /// Bytes kept free below the node's limit for records of state and exits.
     public var reserveBytes: UInt64 = 64 << 20
+    /// Nanoseconds between two samples of what a job uses.
+    public var metricInterval: Int64 = 5_000_000_000
     /// Bytes that one job's uploads may have.
     public var maxUploadBytes: Int64 = 1 << 30
 

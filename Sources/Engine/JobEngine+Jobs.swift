@@ -49,7 +49,8 @@ extension JobEngine {
             let entry = try await journal.append(.record(record), durability: specification.durability)
             // Before the job can have a second version: the stores get them in order.
             shipper?.enqueue(entry)
-            return try admit(record, storedVersion: 0, isLogComplete: false, isLaunching: true)
+            return try admit(
+                record, storedVersion: 0, isLogComplete: false, awaitsMetrics: true, isLaunching: true)
         } catch {
             if let range { ranges.release(range) }
             unfinished.remove(id)

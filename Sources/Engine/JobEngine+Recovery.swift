@@ -51,9 +51,11 @@ extension JobEngine {
         await journal.forgetRecovered()
         // Before any shim is asked: each has something to say of them.
         for record in found.newest.values {
+            let hasMetrics = try await recoverMetrics(of: record)
             try admit(
                 record, storedVersion: found.storedVersions[record.id] ?? 0,
-                isLogComplete: record.status.isTerminal && !hasOutbox(record.id))
+                isLogComplete: record.status.isTerminal && !hasOutbox(record.id),
+                awaitsMetrics: hasMetrics || !record.status.isTerminal)
         }
         for id in found.strayOutboxes { await removeOutbox(of: id) }
         let unanswered = try await fleet.adopt()
@@ -69,6 +71,18 @@ extension JobEngine {
         }
         sweep()
         await journal.removeShipped()
+    }
+
+    /// Takes over the samples that wait for their store; whether there are some.
+    private func recoverMetrics(of record: JobRecord) async throws(EngineError) -> Bool {
+        do throws(SystemCallError) {
+            let found = try await metricOutbox.recover(record.id, durability: record.specification.durability)
+            // The last sample is taken before an end is recorded.
+            if found, record.status.isTerminal { await metricOutbox.end(record.id) }
+            return found
+        } catch {
+            throw EngineError(.unavailable, "the samples of job \(record.id) cannot be read: \(error)")
+        }
     }
 
     /// The records of this node that the store does not show as ended.

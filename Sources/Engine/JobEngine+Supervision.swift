@@ -23,12 +23,14 @@ extension JobEngine {
     private func apply(_ event: ShimEvent) {
         switch event {
         case .welcome: break
-        case .started(let id, let pid, let time): hot[JobID(id)]?.job.post(.started(pid: pid, time: time))
+        case .started(let id, let pid, let time):
+            hot[JobID(id)]?.job.post(.started(pid: pid, time: time))
+            beginSampling(JobID(id))
         case .startFailed(let id, let step, let code):
             let reason = "sandbox: \(step): \(SystemCallError.message(for: code))"
             hot[JobID(id)]?.job.post(.startFailed(reason: reason, time: SystemClock.now()))
             abandonLog(JobID(id))
-        case .exited(let record): hot[JobID(record.job)]?.job.post(.exited(record))
+        case .exited(let record): end(record)
         case .drained(let id, _):
             // The log of a job that is not kept: a start that failed, or a deleted job.
             let job = JobID(id)
@@ -56,13 +58,20 @@ extension JobEngine {
             // One that failed to start is told by an event of its own, with the reason.
             guard state.startedAt != 0 else { continue }
             job.post(.started(pid: state.pid, time: state.startedAt))
-            if let exit = state.exit { job.post(.exited(exit)) }
+            beginSampling(id)
+            if let exit = state.exit { end(exit) }
         }
         // What was on its way when an earlier connection to this shim ended.
         let known = Set(states.map { JobID($0.job) })
         for (id, entry) in hot where entry.supervisor == shim.directory && !known.contains(id) && !entry.isLaunching {
             if !entry.job.record.status.isTerminal { lose(id, reason: "supervisor lost") }
         }
+    }
+
+    /// Tells a job of its exit. Its control groups stay until the shim hears that it was recorded.
+    private func end(_ exit: ExitRecord) {
+        guard let job = hot[JobID(exit.job)]?.job else { return }
+        endSampling(job.id) { job.post(.exited(exit)) }
     }
 
     /// Tells a job of the exit that a dead shim recorded.
@@ -73,11 +82,27 @@ extension JobEngine {
         if exit.exitCode != JobEngine.sandboxFailure {
             job.post(.started(pid: job.record.pid, time: job.record.createdAt))
         }
-        job.post(.exited(exit))
+        hot[job.id]?.supervisor = nil
+        endSampling(job.id) {
+            job.post(.exited(exit))
+            // Nobody else removes them any more.
+            guard await self.destroyGroups(of: job.id) else { return }
+            await self.endLog(of: job.id)
+        }
     }
 
-    /// A job that never ran has no log to wait for.
+    /// Kills what is left of a job and removes its control groups; false where the task was cancelled before.
+    private nonisolated func destroyGroups(of id: JobID) async -> Bool {
+        var backOff = BackOff()
+        while !cgroups.destroy(id) {
+            guard await backOff.wait() else { return false }
+        }
+        return true
+    }
+
+    /// A job that never ran has no log and no samples to wait for.
     func abandonLog(_ id: JobID) {
+        metricsAreShipped(id)
         hot[id]?.shipping?.cancel()
         logIsComplete(id)
     }
@@ -86,11 +111,8 @@ extension JobEngine {
     func lose(_ id: JobID, reason: String) {
         guard let job = hot[id]?.job else { return }
         hot[id]?.supervisor = nil
-        inBackground {
-            var backOff = BackOff()
-            while !self.cgroups.destroy(id) {
-                guard await backOff.wait() else { return }
-            }
+        endSampling(id) {
+            guard await self.destroyGroups(of: id) else { return }
             job.post(.lost(reason: reason, time: SystemClock.now()))
             await self.endLog(of: id)
         }

@@ -13,11 +13,14 @@ public actor JobEngine {
     nonisolated let configuration: EngineConfiguration
     nonisolated let jobStore: any JobStore
     nonisolated let logStore: any LogStore
+    nonisolated let metricStore: any MetricStore
     nonisolated let logger: Logger
     nonisolated let host = HostResources.current()
     nonisolated let key: SecretKey
     nonisolated let journal: StateJournal
     nonisolated let watcher: OutboxWatcher
+    nonisolated let metricOutbox: MetricOutbox
+    nonisolated let sampler: MetricSampler
     nonisolated let planner: SandboxPlanner
     nonisolated let workDirectories: WorkDirectories
     nonisolated let cgroups: any CgroupDriver
@@ -35,6 +38,8 @@ public actor JobEngine {
     private(set) var shipper: StateShipper?
     private(set) var fleet: ShimFleet?
     private var shipping: Task<Void, Never>?
+    /// Reads what jobs use, and brings it to its store.
+    private var measuring: [Task<Void, Never>] = []
     private(set) var tasks: [UInt64: Task<Void, Never>] = [:]
     private var nextTask: UInt64 = 0
 
@@ -50,6 +55,12 @@ public actor JobEngine {
         var isLaunching = false
         /// Whether a shim that is gone left a record of the job's exit.
         var hasExitRecord = false
+        /// Whether this engine accepted the job.
+        var isOurs = false
+        /// Whether samples may come, or wait for their store.
+        var awaitsMetrics = false
+        /// Begins to read what the job uses.
+        var sampling: Task<Void, Never>?
         /// Brings the log to its store.
         var shipping: Task<Void, Never>?
         /// Writes the end of a log that has no pump any more.
@@ -62,13 +73,15 @@ public actor JobEngine {
     /// is writing. Throws what they throw, and ``EngineError``.
     public init(
         configuration: EngineConfiguration, jobs: @autoclosure @Sendable () throws -> any JobStore,
-        logs: @autoclosure @Sendable () throws -> any LogStore, logger: Logger
+        logs: @autoclosure @Sendable () throws -> any LogStore,
+        metrics: @autoclosure @Sendable () throws -> any MetricStore, logger: Logger
     ) throws {
         self.configuration = configuration
         self.logger = logger
         directory = try DataDirectory(path: configuration.dataDirectory, nodeID: configuration.nodeID)
         jobStore = try jobs()
         logStore = try logs()
+        metricStore = try metrics()
         identity = directory.identity
         runDirectory = "\(configuration.runDirectory)/\(directory.identity.incarnation.prefix(8))"
         key = try SecretKey(path: "\(configuration.dataDirectory)/node.key")
@@ -81,6 +94,8 @@ public actor JobEngine {
             throw EngineError(.internal, "\(error)")
         }
         watcher = try OutboxWatcher(root: configuration.outboxDirectory)
+        metricOutbox = MetricOutbox(root: configuration.outboxDirectory, logger: logger)
+        sampler = MetricSampler(outbox: metricOutbox, interval: configuration.metricInterval)
         ranges = IDRanges(first: configuration.firstID, count: configuration.idRanges)
         workDirectories = WorkDirectories(configuration)
         planner = try JobEngine.planner(configuration, key: key, runDirectory: runDirectory, logger: logger)
@@ -113,7 +128,7 @@ public actor JobEngine {
         guard !isClosed, shipper == nil else { throw EngineError(.failedPrecondition, "the engine was started before") }
         let found = try await findRecords()
         let shipper = StateShipper(
-            journal: journal, jobs: jobStore, logs: logStore, logger: logger,
+            journal: journal, jobs: jobStore, logs: logStore, metrics: metricStore, logger: logger,
             removeFiles: { [weak self] job in await self?.removeFiles(of: job) ?? false },
             didShip: { [weak self] entry in await self?.didShip(entry) })
         self.shipper = shipper
@@ -123,6 +138,10 @@ public actor JobEngine {
         self.fleet = fleet
         try await recover(found, fleet: fleet, shipper: shipper)
         shipping = Task { await shipper.run() }
+        let metricShipper = MetricShipper(
+            outbox: metricOutbox, store: metricStore, logger: logger,
+            didComplete: { [weak self] job in await self?.metricsAreShipped(job) })
+        measuring = [Task { await sampler.run() }, Task { await metricShipper.run() }]
         isAccepting = true
     }
 
@@ -138,9 +157,10 @@ public actor JobEngine {
         if let shipping { await Task.finish([shipping], within: .milliseconds(700)) }
         journal.close()
         watcher.close()
+        metricOutbox.close()
         await fleet?.close()
         shipping?.cancel()
-        let left = Array(tasks.values)
+        let left = Array(tasks.values) + measuring
         for task in left { task.cancel() }
         await Task.finish(left, within: .milliseconds(700))
         cgroups.removeIfEmpty()
@@ -177,13 +197,14 @@ public actor JobEngine {
     /// Takes a job into memory and begins to serve it.
     @discardableResult
     func admit(
-        _ record: JobRecord, storedVersion: UInt64, isLogComplete: Bool, isLaunching: Bool = false
+        _ record: JobRecord, storedVersion: UInt64, isLogComplete: Bool, awaitsMetrics: Bool, isLaunching: Bool = false
     ) throws(EngineError) -> Job {
         guard let shipper, !isClosed else { throw EngineError(.unavailable, "the node is shutting down") }
         let id = record.id
         let job = Job(record, grace: configuration.stopGrace, journal: journal, shipper: shipper, logger: logger)
         hot[id] = HotJob(
-            job: job, storedVersion: storedVersion, isLogComplete: isLogComplete, isLaunching: isLaunching)
+            job: job, storedVersion: storedVersion, isLogComplete: isLogComplete, isLaunching: isLaunching,
+            isOurs: isLaunching, awaitsMetrics: awaitsMetrics)
         if !isLogComplete { startShipping(id) }
         if let base = record.lease?.idRange { ranges.take(base) }
         if !record.status.isTerminal {
@@ -208,7 +229,21 @@ public actor JobEngine {
         let shipper = LogShipper(
             job: id, durability: durability, store: logStore, cursor: cursor, watcher: watcher, logger: logger,
             didRelease: { [weak self] in await self?.didRelease(id) })
-        if await shipper.run() { logIsComplete(id) }
+        // The outbox goes as a whole, so that a part of it never looks like all of it.
+        guard await shipper.run(), await waitForMetrics(of: id) else { return }
+        var backOff = BackOff()
+        while true {
+            do throws(StorageError) {
+                try await metricOutbox.remove(id)
+                try await cursor.removeAll()
+                break
+            } catch {
+                logger.warning("an outbox remains", metadata: ["jobId": "\(id)", "error": "\(error)"])
+                guard await backOff.wait() else { return }
+            }
+        }
+        await didRelease(id)
+        logIsComplete(id)
     }
 
     private func didRelease(_ id: JobID) async {
@@ -262,6 +297,7 @@ public actor JobEngine {
         let tasks = [hot[id]?.shipping, hot[id]?.ending].compactMap { $0 }
         for task in tasks { task.cancel() }
         do {
+            try await metricOutbox.remove(id)
             try await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
             try await workDirectories.remove(id)
             try Directory.removeTree("\(configuration.dataDirectory)/staging/\(id)")

@@ -8,7 +8,7 @@
 /// - What `append` returned from is visible to every later `read`; only what `sync` reported survives
 ///   the death of the store's process, and only that may be deleted by the writer.
 /// - Where the writer no longer has the samples that the store expects, it says so by `skip`.
-public protocol MetricStore: Sendable {
+public protocol MetricStore: PrunableStore {
     /// Makes samples of a job, each sequence one above the one before, visible to readers.
     ///
     /// No samples do nothing. Throws `gap(expected:)` where they begin behind the store's end, `refused`
@@ -36,13 +36,10 @@ public protocol MetricStore: Sendable {
     /// The next page of a job's samples that match `query`, from `sequence` on, at most `limit` (at least one).
     ///
     /// A sample comes with the points that match; one without any is left out. A page that is not the last
-    /// holds at least one sample. Pages are stateless: nothing stays open between two calls. Throws `notFound` for a job that has no samples, `corrupt` at damage (once the page before it was
-    /// read), `cancelled` in a cancelled task.
+    /// holds at least one sample. Pages are stateless: nothing stays open between two calls. Throws
+    /// `notFound` for a job that has no samples, `corrupt` at damage (once the page before it was read),
+    /// `cancelled` in a cancelled task.
     func read(_ query: MetricQuery, from sequence: UInt64, limit: Int) async throws(StorageError) -> MetricPage
-
-    /// Removes everything of a job; no error where there is nothing. Later appends are refused either
-    /// way, also after the store was opened again.
-    func delete(_ job: JobID) async throws(StorageError)
 
     /// The jobs that have samples, ascending, from after `job` on, at most `limit`.
     func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID]

@@ -37,11 +37,31 @@ public struct JobUsage: Sendable, Hashable {
 extension LogStore {
     /// The usages of a store that has no shorter way to them than each job's statistics.
     public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        try await JobUsage.list(try await jobs(after: job, limit: limit)) { job throws(StorageError) in
+            let statistics = try await statistics(of: job)
+            return JobUsage(job: job, storedBytes: statistics.storedBytes, times: statistics.times)
+        }
+    }
+}
+
+extension MetricStore {
+    /// The usages of a store that has no shorter way to them than each job's statistics.
+    public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        try await JobUsage.list(try await jobs(after: job, limit: limit)) { job throws(StorageError) in
+            let statistics = try await statistics(of: job)
+            return JobUsage(job: job, storedBytes: statistics.storedBytes, times: statistics.times)
+        }
+    }
+}
+
+extension JobUsage {
+    fileprivate static func list(
+        _ jobs: [JobID], _ usage: (JobID) async throws(StorageError) -> JobUsage
+    ) async throws(StorageError) -> [JobUsage] {
         var usages: [JobUsage] = []
-        for job in try await jobs(after: job, limit: limit) {
+        for job in jobs {
             do throws(StorageError) {
-                let statistics = try await statistics(of: job)
-                usages.append(JobUsage(job: job, storedBytes: statistics.storedBytes, times: statistics.times))
+                usages.append(try await usage(job))
             } catch .notFound {
                 // It was deleted since the list was made.
                 continue

@@ -88,11 +88,12 @@ public final class DaemonProcess: Sendable {
             .write(toFile: configurationPath, atomically: true, encoding: .utf8)
     }
 
-    /// Starts the program without waiting for anything.
-    public func launch() throws -> ChildProcess {
+    /// Starts the program without waiting for anything; with `failPoint` it fails at that place (`name=action@n`).
+    public func launch(failPoint: String? = nil) throws -> ChildProcess {
         try writeConfiguration()
         let process = try ChildProcess(
-            Products.path("joblet"), ["--config", configurationPath, "--listen", "127.0.0.1:0"])
+            Products.path("joblet"), ["--config", configurationPath, "--listen", "127.0.0.1:0"],
+            environment: failPoint.map { ["JOBLET_FAILPOINT": $0] } ?? [:])
         state.withLock { state in
             state.earlierOutput += state.process?.output ?? ""
             state.process = process
@@ -101,8 +102,8 @@ public final class DaemonProcess: Sendable {
     }
 
     /// Starts the daemon and waits until it takes connections; jobs of an earlier start are still there.
-    public func start() async throws {
-        let process = try launch()
+    public func start(failPoint: String? = nil) async throws {
+        let process = try launch(failPoint: failPoint)
         let line = try await process.line(containing: "listening | address=")
         guard let port = line.split(whereSeparator: { !$0.isNumber }).last.flatMap({ Int($0) }) else {
             throw ChildProcess.Ended(description: "no port in '\(line)'")

@@ -99,7 +99,9 @@ enum TestGroups {
         return lines.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3,
-                ["pids", "memory", "cpu"].contains(where: { fields[1].split(separator: ",").contains($0) })
+                ["pids", "memory", "cpu", "cpuacct", "blkio"].contains(where: {
+                    fields[1].split(separator: ",").contains($0)
+                })
             else { return nil }
             let root = "/sys/fs/cgroup/\(fields[1])\(fields[2] == "/" ? "" : fields[2])/joblet-\(name)"
             return FileManager.default.fileExists(atPath: root) ? root : nil

@@ -15,7 +15,8 @@ struct DataDirectoryLockTests {
             let error = #expect(throws: EngineError.self) {
                 try JobEngine(
                     configuration: configuration, jobs: DataDirectoryLockTests.opened(MemoryJobStore()),
-                    logs: DataDirectoryLockTests.opened(MemoryLogStore()), logger: Logger(label: "test"))
+                    logs: DataDirectoryLockTests.opened(MemoryLogStore()),
+                    metrics: DataDirectoryLockTests.opened(MemoryMetricStore()), logger: Logger(label: "test"))
             }
             #expect(error?.code == .failedPrecondition)
             #expect(error?.message == "another joblet daemon holds \(configuration.dataDirectory)")
@@ -28,7 +29,7 @@ struct DataDirectoryLockTests {
         #expect(throws: StorageError.unavailable(reason: "test")) {
             try JobEngine(
                 configuration: configuration, jobs: try DataDirectoryLockTests.broken(), logs: MemoryLogStore(),
-                logger: Logger(label: "test"))
+                metrics: MemoryMetricStore(), logger: Logger(label: "test"))
         }
         try await harness.withEngine { _ in }
     }

@@ -39,7 +39,7 @@ final class EngineHarness: Sendable {
 
     /// An engine on the harness's directories that is not started.
     func makeEngine(
-        jobs: (any JobStore)? = nil, logs: (any LogStore)? = nil,
+        jobs: (any JobStore)? = nil, logs: (any LogStore)? = nil, metrics: (any MetricStore)? = nil,
         configure: (inout EngineConfiguration) -> Void = { _ in }
     ) throws -> JobEngine {
         var configuration = configuration
@@ -48,15 +48,16 @@ final class EngineHarness: Sendable {
         logger.logLevel = .critical
         return try JobEngine(
             configuration: configuration, jobs: try jobs ?? SQLiteJobStore(path: directory.path + "/state/jobs.db"),
-            logs: try logs ?? LocalGzipLogStore(directory: directory.path + "/logs"), logger: logger)
+            logs: try logs ?? LocalGzipLogStore(directory: directory.path + "/logs"),
+            metrics: try metrics ?? LocalGzipMetricStore(directory: directory.path + "/metrics"), logger: logger)
     }
 
     /// Starts an engine on the harness's directories.
     func engine(
-        jobs: (any JobStore)? = nil, logs: (any LogStore)? = nil,
+        jobs: (any JobStore)? = nil, logs: (any LogStore)? = nil, metrics: (any MetricStore)? = nil,
         configure: (inout EngineConfiguration) -> Void = { _ in }
     ) async throws -> JobEngine {
-        let engine = try makeEngine(jobs: jobs, logs: logs, configure: configure)
+        let engine = try makeEngine(jobs: jobs, logs: logs, metrics: metrics, configure: configure)
         do {
             try await engine.start()
         } catch {
@@ -68,10 +69,10 @@ final class EngineHarness: Sendable {
 
     /// Runs `body` with an engine and shuts it down, jobs included.
     func withEngine(
-        jobs: (any JobStore)? = nil, logs: (any LogStore)? = nil,
+        jobs: (any JobStore)? = nil, logs: (any LogStore)? = nil, metrics: (any MetricStore)? = nil,
         configure: (inout EngineConfiguration) -> Void = { _ in }, _ body: (JobEngine) async throws -> Void
     ) async throws {
-        let engine = try await engine(jobs: jobs, logs: logs, configure: configure)
+        let engine = try await engine(jobs: jobs, logs: logs, metrics: metrics, configure: configure)
         do {
             try await body(engine)
         } catch {
@@ -113,7 +114,7 @@ final class EngineHarness: Sendable {
             let driver = try? JobEngine.cgroupDriver(configuration, name: String(incarnation.prefix(8)))
         else { return }
         for job in driver.existing() { _ = eventually { driver.destroy(job) } }
-        for controller in ["pids", "memory", "cpu"] {
+        for controller in ["pids", "memory", "cpu", "cpuacct", "blkio"] {
             guard let host = try? CgroupHost.current(), let mount = host.mounts[controller] else { continue }
             rmdir("\(mount)\(host.own[controller] ?? "")/joblet-\(incarnation.prefix(8))")
         }

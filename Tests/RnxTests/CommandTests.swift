@@ -27,7 +27,8 @@ import Testing
         "Wrong command lines are refused",
         arguments: [
             "log", "log u --tail 0", "log u --tail x", "log u --stream both", "log u --since yesterday",
-            "log u v", "status", "stop", "delete", "delete-all x", "list --limit 0", "list --limit -1", "cp a b",
+            "log u v", "metrics", "metrics u v", "metrics u --from yesterday", "metrics u --to x", "status", "stop",
+            "delete", "delete-all x", "list --limit 0", "list --limit -1", "cp a b",
             "cp :/x b", "cp a:/x", "job nonsense", "nonsense",
         ])
     func refused(_ line: String) {

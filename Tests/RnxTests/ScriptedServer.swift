@@ -16,6 +16,9 @@ struct ScriptedServer: RegistrableRPCService {
     var logs: @Sendable (Joblet_GetJobLogsReq, RPCWriter<Joblet_DataChunk>) async throws -> Void = { _, _ in
         throw Self.unexpected
     }
+    var metrics: @Sendable (Joblet_JobMetricsRequest, RPCWriter<Joblet_JobMetricsSample>) async throws -> Void = {
+        _, _ in throw Self.unexpected
+    }
     var upload: @Sendable (RPCAsyncSequence<Joblet_Ext_RunJobPart, any Error>) async throws -> Joblet_RunJobResponse = {
         _ in throw Self.unexpected
     }
@@ -41,6 +44,7 @@ struct ScriptedServer: RegistrableRPCService {
             limits
         }
         streaming(Joblet_JobService.Method.GetJobLogs.descriptor, &router, produce: logs)
+        streaming(Joblet_JobService.Method.GetJobMetrics.descriptor, &router, produce: metrics)
         streaming(Joblet_Ext_TransferService.Method.CopyFromJob.descriptor, &router) {
             (_: Joblet_Ext_CopyFromJobRequest, writer: RPCWriter<Joblet_Ext_CopyChunk>) in
             try await writer.write(contentsOf: copy)

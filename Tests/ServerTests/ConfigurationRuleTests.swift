@@ -96,6 +96,7 @@ import Testing
         let configuration = try loadConfiguration("{dataDir: /data}").configuration
         #expect(configuration.certificateDirectory == "/data/certs")
         #expect(configuration.logDirectory == "/data/logs")
+        #expect(configuration.metricDirectory == "/data/metrics")
         #expect(configuration.stateDatabase == "/data/state/jobs.db")
         #expect(configuration.outboxDirectory == "/data/outbox")
     }

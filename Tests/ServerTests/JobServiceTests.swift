@@ -171,9 +171,6 @@ extension DaemonTests.JobServiceTests {
                 await expectRefusal(
                     .unimplemented, "\(feature) are not available on this server", sourceLocation: location, call)
             }
-            await refused("job metrics") {
-                try await client.jobs.getJobMetrics(.init()) { for try await _ in $0.messages {} }
-            }
             await refused("workflows") { try await client.jobs.runWorkflow(.init()) }
             await refused("workflows") { try await client.jobs.getWorkflowStatus(.init()) }
             await refused("workflows") { try await client.jobs.listWorkflows(.init()) }

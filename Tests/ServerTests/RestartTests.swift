@@ -239,7 +239,7 @@ extension DaemonTests.RestartTests {
 }
 
 /// Writes a line to a named pipe; waits until it is opened for reading.
-private func writeLine(_ text: String, toPipe path: String) throws {
+func writeLine(_ text: String, toPipe path: String) throws {
     let pipe = open(path, O_WRONLY | O_CLOEXEC)
     try #require(pipe >= 0, "\(path): \(String(cString: strerror(errno)))")
     defer { close(pipe) }

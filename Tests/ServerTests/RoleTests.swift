@@ -70,7 +70,7 @@ extension DaemonTests.RoleTests {
             let logger = Logger(label: "test")
             let engine = try JobEngine(
                 configuration: configuration.engine(shimProgram: Products.path("joblet-shim")),
-                jobs: MemoryJobStore(), logs: MemoryLogStore(), logger: logger)
+                jobs: MemoryJobStore(), logs: MemoryLogStore(), metrics: MemoryMetricStore(), logger: logger)
             let service = GRPCService(
                 engine: engine, configuration: configuration, tls: try ServerTLS(daemon.certificates.serverIdentity()),
                 logger: logger, isListening: { _ in })

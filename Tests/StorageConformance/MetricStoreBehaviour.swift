@@ -11,10 +11,10 @@ public struct MetricStoreBehaviour: Sendable, CustomTestStringConvertible {
     public let check: @Sendable (StoreUnderTest<any MetricStore>) async throws -> Void
 
     /// Every promise that can be checked on one open store.
-    public static let all = (appending + reading + lifecycle).filter { !$0.needsReopening }
+    public static let all = (appending + reading + lifecycle + retention).filter { !$0.needsReopening }
 
     /// The promises of stores that outlive their process.
-    public static let persistent = (appending + reading + lifecycle).filter(\.needsReopening)
+    public static let persistent = (appending + reading + lifecycle + retention).filter(\.needsReopening)
 
     init(_ description: String, _ check: @escaping @Sendable (any MetricStore) async throws -> Void) {
         testDescription = description

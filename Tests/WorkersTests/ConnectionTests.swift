@@ -204,6 +204,7 @@ private actor StalledLogs: LogStore {
     }
     func cursor(forLast lines: Int, of query: LogQuery) throws(StorageError) -> LogCursor { throw .notFound }
     func delete(_ job: JobID) {}
+    func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 { throw .notFound }
     func jobs(after job: JobID?, limit: Int) -> [JobID] { [] }
     func statistics(of job: JobID) throws(StorageError) -> LogStatistics { throw .notFound }
 }

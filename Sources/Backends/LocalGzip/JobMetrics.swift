@@ -135,6 +135,34 @@ final class JobMetrics {
         waiting = []
     }
 
+    // MARK: Trimming
+
+    /// Removes the oldest members until the rest takes at most `bytes`; returns what it takes then.
+    ///
+    /// Files go one by one, the oldest first, so that an interruption leaves a later beginning and no hole.
+    func trim(to bytes: UInt64) throws(StorageError) -> UInt64 {
+        try seal()
+        var total: UInt64 = 0
+        for place in stored.indices { total += try table(place).length }
+        while total > bytes, !stored.isEmpty {
+            let table = try table(0)
+            let excess = total - bytes
+            // The offset of the first member that stays; damage goes with what lies before it.
+            let cut = table.members.first { !$0.isDamaged && $0.offset >= excess }?.offset ?? table.length
+            if cut < table.length {
+                try files.removeBeginning(of: stored[0].number, upTo: cut, durability: durability)
+            } else {
+                try files.remove(stored[0].number)
+            }
+            total -= cut
+            codec.forget(job)
+            isLoaded = false
+            if cut < table.length { break }
+            stored.removeFirst()
+        }
+        return total
+    }
+
     // MARK: Reading
 
     /// The page of `query` from `sequence` on.

@@ -85,6 +85,10 @@ public final class LocalGzipMetricStore: MetricStore {
         return Array(later.sorted().prefix(max(0, limit)))
     }
 
+    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await shard(of: job).trim(job, to: bytes)
+    }
+
     public func statistics(of job: JobID) async throws(StorageError) -> MetricStatistics {
         try await shard(of: job).statistics(of: job)
     }

@@ -70,6 +70,24 @@ struct MetricFiles {
         return try file.identity()
     }
 
+    /// Removes one file; no error where it is gone.
+    func remove(_ number: Int64) throws(StorageError) {
+        try Directory.remove(file: path(number))
+    }
+
+    /// Drops the first `length` bytes of a file, at once.
+    func removeBeginning(of number: Int64, upTo length: UInt64, durability: Durability) throws(StorageError) {
+        guard let (bytes, _) = try content(number) else { return }
+        let new = "\(path(number)).new"
+        guard let file = try File.open(new, O_WRONLY | O_CREAT | O_TRUNC) else {
+            throw .unavailable(reason: "\(directory) was removed")
+        }
+        try file.write(Array(bytes.dropFirst(Int(length))), at: 0)
+        if durability == .power { try file.synchronize() }
+        try Directory.rename(new, to: path(number))
+        if durability == .power { try Directory.synchronize(directory) }
+    }
+
     /// Removes the files, the newest first: what an interrupted removal leaves is found and removed again.
     func remove() throws(StorageError) {
         for number in try numbers().reversed() { try Directory.remove(file: path(number)) }

@@ -61,6 +61,10 @@ actor MetricShard {
         }
     }
 
+    func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
+        try withExistingMetrics(of: job) { (metrics) throws(StorageError) in try metrics.trim(to: bytes) }
+    }
+
     func statistics(of job: JobID) throws(StorageError) -> MetricStatistics {
         try withExistingMetrics(of: job) { (metrics) throws(StorageError) in try metrics.statistics() }
     }

@@ -57,6 +57,21 @@ public actor MemoryMetricStore: MetricStore {
         return Array(later.keys.sorted().prefix(max(0, limit)))
     }
 
+    public func trim(_ job: JobID, to bytes: UInt64) throws(StorageError) -> UInt64 {
+        guard let samples = series[job]?.samples, !samples.isEmpty else { throw .notFound }
+        var kept = samples.endIndex
+        var size: UInt64 = 0
+        while kept > samples.startIndex {
+            var text: [UInt8] = []
+            MetricLines.append(samples[kept - 1], to: &text)
+            guard size + UInt64(text.count) <= bytes else { break }
+            size += UInt64(text.count)
+            kept -= 1
+        }
+        series[job]?.samples.removeFirst(kept)
+        return size
+    }
+
     public func statistics(of job: JobID) throws(StorageError) -> MetricStatistics {
         guard let samples = series[job]?.samples, let first = samples.first, let last = samples.last else {
             throw .notFound

@@ -2,6 +2,9 @@ import GRDB
 import Storage
 
 extension Database {
+    /// What a row of samples counts: its numbers and the index on time. A point counts its texts and its numbers.
+    private static let sampleBytes: UInt64 = 48
+
     /// A job's number in the tables, and the sequence of its next sample.
     struct Series {
         let number: Int64
@@ -115,7 +118,6 @@ extension Database {
         let samples = try Row.fetchOne(
             cachedStatement(sql: "SELECT COUNT(*), MIN(time), MAX(time) FROM samples WHERE job = ?"),
             arguments: [series.number])
-        // Of a row of samples its numbers and the index on time, of a point its texts.
         let bytes = try Int64.fetchOne(
             cachedStatement(
                 sql: """
@@ -126,7 +128,35 @@ extension Database {
             let last = samples[2] as Int64?
         else { throw StorageError.notFound }
         return MetricStatistics(
-            samples: UInt64(count), storedBytes: UInt64(max(0, bytes ?? 0) + 48 * count), times: first...last)
+            samples: UInt64(count), storedBytes: UInt64(max(0, bytes ?? 0)) + Database.sampleBytes * UInt64(count), times: first...last)
+    }
+
+    /// Removes a job's oldest samples until the rest counts at most `limit` bytes; returns what it counts then.
+    func trimSamples(of job: JobID, to limit: UInt64) throws -> UInt64 {
+        guard let series = try series(of: job), try hasSamples(series.number) else { throw StorageError.notFound }
+        let sizes = try Row.fetchCursor(
+            cachedStatement(
+                sql: """
+                    SELECT sequence, (
+                        SELECT SUM(LENGTH(metric_type) + LENGTH(labels) + LENGTH("values") + 16) FROM points
+                        WHERE points.job = samples.job AND points.sequence = samples.sequence
+                    ) FROM samples WHERE job = ? ORDER BY sequence DESC
+                    """),
+            arguments: [series.number])
+        var kept: UInt64 = 0
+        while let row = try sizes.next() {
+            let size = kept + UInt64(max(0, row[1] as Int64? ?? 0)) + Database.sampleBytes
+            if size > limit {
+                let last: Int64 = row[0]
+                for table in ["points", "samples"] {
+                    try cachedStatement(sql: "DELETE FROM \(table) WHERE job = ? AND sequence <= ?")
+                        .execute(arguments: [series.number, last])
+                }
+                break
+            }
+            kept = size
+        }
+        return kept
     }
 
     /// Removes a job's samples, and remembers that it was deleted.

@@ -62,6 +62,10 @@ public final class SQLiteMetricStore: MetricStore {
         try await read { db in try db.jobsWithSamples(after: job, limit: limit) }
     }
 
+    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
+        try await write { db in try db.trimSamples(of: job, to: bytes) }
+    }
+
     public func statistics(of job: JobID) async throws(StorageError) -> MetricStatistics {
         try await read { db in try db.metricStatistics(of: job) }
     }

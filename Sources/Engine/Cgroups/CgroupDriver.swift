@@ -7,6 +7,9 @@ protocol CgroupDriver: Sendable {
     /// The groups and settings of a job with these limits; throws where one cannot be enforced.
     func plan(for job: JobID, limits: JobLimits) throws(EngineError) -> CgroupPlan
 
+    /// Where the groups of a job are, whether they exist or not.
+    func groups(of job: JobID) -> JobGroups
+
     /// Kills every process of a job that has no supervisor any more and removes its groups.
     ///
     /// Returns false where processes are left; the caller repeats it.
@@ -94,7 +97,7 @@ struct CgroupHost {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static let names: Set<String> = ["cpu", "memory", "pids", "cpuset", "blkio", "freezer"]
+    private static let names: Set<String> = ["cpu", "cpuacct", "memory", "pids", "cpuset", "blkio", "freezer"]
 
     /// The group that holds the jobs' ones: the daemon's own, or the one above where an earlier daemon has moved
     /// this process to a leaf.

@@ -5,6 +5,9 @@ import Storage
 
 /// Hybrid and v1 hosts: one group a job in each controller's hierarchy, below the daemon's own.
 struct LegacyCgroups: CgroupDriver {
+    /// Limits need the first three; the others only measure.
+    private static let controllers = ["pids", "memory", "cpu", "cpuacct", "blkio"]
+
     private let roots: [String: String]
     private let name: String
 
@@ -12,7 +15,7 @@ struct LegacyCgroups: CgroupDriver {
     init(host: CgroupHost, name: String) throws(SystemCallError) {
         self.name = "joblet-\(name)"
         var roots: [String: String] = [:]
-        for controller in ["pids", "memory", "cpu"] {
+        for controller in LegacyCgroups.controllers {
             guard let mount = host.mounts[controller] else { continue }
             let root = "\(mount)\(host.own[controller] ?? "")/\(self.name)"
             // A hierarchy that is mounted read-only, as in many containers, enforces nothing for us.
@@ -48,12 +51,23 @@ struct LegacyCgroups: CgroupDriver {
         if limits.processes > 0 { try set("pids.max", "\(limits.processes)", "pids", "the process limit") }
         let memory = directory(job, "memory")
         return CgroupPlan(
-            isUnified: false, directories: ["pids", "memory", "cpu"].compactMap { directory(job, $0) },
-            settings: settings, outOfMemoryEvents: memory.map { "\($0)/memory.oom_control" } ?? "")
+            isUnified: false, directories: directories(of: job), settings: settings,
+            outOfMemoryEvents: memory.map { "\($0)/memory.oom_control" } ?? "")
     }
 
+    /// One each, also where controllers share a hierarchy, as cpu and cpuacct often do.
+    private func directories(of job: JobID) -> [String] {
+        var found: [String] = []
+        for controller in LegacyCgroups.controllers {
+            if let directory = directory(job, controller), !found.contains(directory) { found.append(directory) }
+        }
+        return found
+    }
+
+    func groups(of job: JobID) -> JobGroups { .legacy(roots.mapValues { "\($0)/job-\(job)" }) }
+
     func destroy(_ job: JobID) -> Bool {
-        let directories = roots.keys.compactMap { directory(job, $0) }.filter { Directory.exists($0) }
+        let directories = directories(of: job).filter { Directory.exists($0) }
         // New children of a process that is being killed are found by the next round.
         for _ in 0..<16 {
             let left = Set(directories.flatMap { CgroupProcesses.list($0) })
@@ -90,6 +104,7 @@ struct NoCgroups: CgroupDriver {
         return CgroupPlan(isUnified: false, directories: [], settings: [], outOfMemoryEvents: "")
     }
 
+    func groups(of job: JobID) -> JobGroups { .none }
     func destroy(_ job: JobID) -> Bool { true }
     func existing() -> [JobID] { [] }
     func placeShim(pid: Int32, name: String) throws(SystemCallError) {}

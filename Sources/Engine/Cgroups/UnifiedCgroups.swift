@@ -69,6 +69,8 @@ struct UnifiedCgroups: CgroupDriver {
             outOfMemoryEvents: controllers.contains("memory") ? "\(directory)/memory.events" : "")
     }
 
+    func groups(of job: JobID) -> JobGroups { .unified(directory(job)) }
+
     func destroy(_ job: JobID) -> Bool {
         let directory = directory(job)
         if !Directory.exists(directory) { return true }

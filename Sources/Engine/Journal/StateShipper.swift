@@ -29,6 +29,7 @@ final class StateShipper: Sendable {
     private let journal: StateJournal
     private let jobs: any JobStore
     private let logs: any LogStore
+    private let metrics: any MetricStore
     private let logger: Logger
     private let removeFiles: @Sendable (JobID) async -> Bool
     private let didShip: @Sendable (JournalEntry) async -> Void
@@ -36,13 +37,14 @@ final class StateShipper: Sendable {
     /// `removeFiles` removes what the engine keeps of a deleted job, true when all is gone; `didShip` hears of
     /// every entry that the stores have.
     init(
-        journal: StateJournal, jobs: any JobStore, logs: any LogStore, logger: Logger,
+        journal: StateJournal, jobs: any JobStore, logs: any LogStore, metrics: any MetricStore, logger: Logger,
         removeFiles: @escaping @Sendable (JobID) async -> Bool,
         didShip: @escaping @Sendable (JournalEntry) async -> Void
     ) {
         self.journal = journal
         self.jobs = jobs
         self.logs = logs
+        self.metrics = metrics
         self.logger = logger
         self.removeFiles = removeFiles
         self.didShip = didShip
@@ -218,6 +220,7 @@ final class StateShipper: Sendable {
             try await put([item])
         case .deleted(let id, let version):
             try await logs.delete(id)
+            try await metrics.delete(id)
             guard await removeFiles(id) else { throw .unavailable(reason: "files of job \(id) remain") }
             try await jobs.delete(id, version: version)
             try await jobs.sync()

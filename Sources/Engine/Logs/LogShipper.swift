@@ -15,7 +15,8 @@ struct LogShipper: Sendable {
     /// Hears that segments were removed.
     let didRelease: @Sendable () async -> Void
 
-    /// Ships until the log has ended and is durable in the store, or the store refuses it for good.
+    /// Ships until the log has ended and is durable in the store, or the store refuses it for good. What is left of
+    /// the outbox then is for the caller to remove.
     ///
     /// Returns true where there is nothing left to ship, false where the task was cancelled.
     func run() async -> Bool {

@@ -173,6 +173,7 @@ final class Shim {
         case .acknowledge(let id):
             guard let job = jobs[id] else { return }
             job.isAcknowledged = true
+            if job.exit != nil { removeGroups(of: job) }
             forgetIfOver(job)
         case .released(let id): pump.send(.released(OutboxJob(high: id.high, low: id.low)))
         case .retire: isRetired = true
@@ -277,11 +278,16 @@ final class Shim {
         loop.remove(job.process)
         processes[job.processName] = nil
         job.exit = record
-        // PID 1 of the namespace is gone, so every process of the job is.
-        if !job.cgroup.remove() { leftovers.append(job.cgroup) }
+        // PID 1 of the namespace is gone, so every process of the job is. The daemon reads what the groups counted
+        // before it acknowledges the exit.
+        if job.isAcknowledged { removeGroups(of: job) }
         pump.send(.finish(job.outboxJob))
         if job.failure == nil { send(.exited(record)) }
         forgetIfOver(job)
+    }
+
+    private func removeGroups(of job: RunningJob) {
+        if !job.cgroup.remove() { leftovers.append(job.cgroup) }
     }
 
     private func killAll(_ job: RunningJob) {

@@ -1,7 +1,7 @@
 public import Storage
 
 extension Configuration {
-    /// Where logs, metrics and job records are stored.
+    /// Where logs, samples and job records are stored.
     public struct Storage: Sendable, Equatable {
         /// Which process the stores run in (`storage.mode`).
         public var mode = StorageMode.embedded
@@ -9,7 +9,7 @@ extension Configuration {
         public var startDegraded = false
         /// The store of the jobs' output (`storage.logs`).
         public var logs = LogStorage()
-        /// The store of the jobs' samples (`storage.metrics`).
+        /// The store of what jobs used (`storage.metrics`).
         public var metrics = MetricStorage()
         /// The store of job records (`storage.state`).
         public var state = StateStorage()
@@ -51,13 +51,15 @@ extension Configuration {
     public enum LogBackend: String, Sendable, CaseIterable {
         /// Gzip files, one directory a job.
         case localGzip = "local-gzip"
+        /// One SQLite database.
+        case sqlite
         /// Objects in a bucket of S3 or of a service that speaks its protocol.
         case s3
         /// In memory; gone when the process ends.
         case memory
     }
 
-    /// The store of the jobs' samples.
+    /// The store of what jobs used.
     public struct MetricStorage: Sendable, Equatable {
         /// The kind of store (`storage.metrics.backend`).
         public var backend = LogBackend.localGzip
@@ -153,6 +155,15 @@ extension Configuration {
         public init() {}
     }
 
+    /// How what jobs use is read.
+    public struct Metrics: Sendable, Equatable {
+        /// Time between two samples of a job (`metrics.interval`).
+        public var interval = Duration.seconds(5)
+
+        /// Makes the defaults.
+        public init() {}
+    }
+
     static let storageKeys: [ConfigurationKey] = [
         ConfigurationKey("storage.mode", \.storage.mode, .choice()),
         ConfigurationKey("storage.durability", \.storage.durability, .choice()),
@@ -221,5 +232,6 @@ extension Configuration {
         ConfigurationKey("outbox.reserveBytes", \.outbox.reserveBytes, .size(64 << 10...1 << 40)),
         ConfigurationKey("outbox.onFull", \.outbox.onFull, .choice()),
         ConfigurationKey("uploads.maxBytes", \.uploads.maxBytes, .size(1 << 10...1 << 40)),
+        ConfigurationKey("metrics.interval", \.metrics.interval, .duration(.milliseconds(10) ... .hours(1))),
     ]
 }

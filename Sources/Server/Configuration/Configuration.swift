@@ -27,12 +27,14 @@ public struct Configuration: Sendable, Equatable {
     public var sandbox = Sandbox()
     /// Networks of jobs (`network`).
     public var network = Network()
-    /// Where logs and job records are stored (`storage`).
+    /// Where logs, samples and job records are stored (`storage`).
     public var storage = Storage()
     /// Local files that hold output until it is stored (`outbox`).
     public var outbox = Outbox()
     /// Files sent along with a job (`uploads`).
     public var uploads = Uploads()
+    /// How what jobs use is read (`metrics`).
+    public var metrics = Metrics()
     /// Limits of the gRPC server (`grpc`).
     public var grpc = GRPC()
     /// The daemon's own log (`logging`).
@@ -58,7 +60,7 @@ extension Configuration {
     /// Directory of the stored logs: `storage.logs.directory`, else below `dataDir`.
     public var logDirectory: String { storage.logs.directory ?? dataDirectory + "/logs" }
 
-    /// Directory of the stored metrics: `storage.metrics.directory`, else below `dataDir`.
+    /// Directory of the stored samples: `storage.metrics.directory`, else below `dataDir`.
     public var metricDirectory: String { storage.metrics.directory ?? dataDirectory + "/metrics" }
 
     /// The database of job records: `storage.state.path`, else below `dataDir`.

@@ -69,7 +69,7 @@ extension OriginalFormat {
         ),
         (
             "job_metrics.", "enabled default_sample_rate storage_dir retention_days",
-            "job metrics are not available in this version"
+            "job metrics are always on; see metrics.interval and storage.metrics"
         ),
         ("buffers.", "pubsub_buffer_size chunk_size", "output is not buffered in the daemon; see outbox.*"),
         ("volumes.", "base_path default_disk_quota_bytes", "volumes are not available in this version"),
@@ -110,7 +110,7 @@ extension OriginalFormat {
             "persist.ipc.", "max_connections read_buffer write_buffer",
             "it is fixed; see storage.workers"
         ),
-        ("persist.storage.local.metrics.", "format", "metrics are JSON lines in gzip files"),
+        ("persist.storage.local.metrics.", "format", "samples are JSON lines in gzip files"),
         ("persist.storage.local.logs.", "format", "logs are plain text in gzip files"),
         (
             "persist.storage.local.",

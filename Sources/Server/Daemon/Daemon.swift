@@ -18,7 +18,8 @@ public struct Daemon: Sendable {
     /// `workers` are the processes behind the stores, where those are not in this one: they run while the daemon does.
     public init(
         configuration: Configuration, shimProgram: String, jobs: @autoclosure @Sendable () throws -> any JobStore,
-        logs: @autoclosure @Sendable () throws -> any LogStore, workers: StorageWorkers? = nil, logger: Logger
+        logs: @autoclosure @Sendable () throws -> any LogStore,
+        metrics: @autoclosure @Sendable () throws -> any MetricStore, workers: StorageWorkers? = nil, logger: Logger
     ) async throws {
         self.configuration = configuration
         self.workers = workers
@@ -30,6 +31,7 @@ public struct Daemon: Sendable {
         }
         engine = try JobEngine(
             configuration: configuration.engine(shimProgram: shimProgram), jobs: try jobs(), logs: try logs(),
+            metrics: try metrics(),
             logger: logger)
     }
 

@@ -34,6 +34,7 @@ extension Configuration {
         engine.maxJobOutboxBytes = UInt64(outbox.maxJobBytes)
         engine.maxNodeOutboxBytes = UInt64(outbox.maxNodeBytes)
         engine.reserveBytes = UInt64(outbox.reserveBytes)
+        engine.metricInterval = metrics.interval.nanoseconds
         engine.maxUploadBytes = Int64(uploads.maxBytes)
         return engine
     }

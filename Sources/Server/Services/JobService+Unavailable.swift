@@ -7,12 +7,6 @@ func unavailable(_ feature: String) -> RPCError {
 }
 
 extension JobService {
-    func getJobMetrics(
-        request: Joblet_JobMetricsRequest, response: RPCWriter<Joblet_JobMetricsSample>, context: ServerContext
-    ) async throws {
-        throw unavailable("job metrics")
-    }
-
     func runWorkflow(
         request: Joblet_RunWorkflowRequest, context: ServerContext
     ) async throws -> Joblet_RunWorkflowResponse {

@@ -116,6 +116,16 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
         }
     }
 
+    func getJobMetrics(
+        request: Joblet_JobMetricsRequest, response: RPCWriter<Joblet_JobMetricsSample>, context: ServerContext
+    ) async throws {
+        try await Status.mapping {
+            let record = try await engine.record(of: try await resolve(request.uuid))
+            let query = try MetricRequest(request, record: record, engine: engine)
+            try await closing.ending(context) { try await query.send(from: engine, to: response) }
+        }
+    }
+
     func resolve(_ text: String) async throws(EngineError) -> JobID {
         guard !text.isEmpty else { throw EngineError(.invalidArgument, "uuid is required") }
         return try await engine.resolve(text)

@@ -45,7 +45,7 @@ struct ArgumentOrder: Equatable {
     }
 
     static let jobVerbs: Set<String> = [
-        "run", "list", "status", "log", "stop", "cancel", "delete", "delete-all", "cp",
+        "run", "list", "status", "log", "metrics", "stop", "cancel", "delete", "delete-all", "cp",
     ]
 
     /// Options of every command that take a value.

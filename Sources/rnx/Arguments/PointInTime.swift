@@ -1,3 +1,4 @@
+import ArgumentParser
 import FoundationEssentials
 import Glibc
 
@@ -17,6 +18,17 @@ struct PointInTime: Equatable {
         }
         guard let time = Self.absolute(text) else { return nil }
         nanoseconds = time
+    }
+
+    /// Unix nanoseconds of an option's text, 0 where it was not given.
+    static func nanoseconds(_ text: String?, option: String) throws -> Int64 {
+        guard let text else { return 0 }
+        guard let time = PointInTime(text) else {
+            throw ValidationError(
+                "invalid time '\(text)' for \(option): expected RFC 3339, '2006-01-02 15:04:05', or a duration like 10m"
+            )
+        }
+        return time.nanoseconds
     }
 
     /// Unix nanoseconds of the host's clock.

@@ -20,8 +20,17 @@ enum Interrupt {
         signal(SIGTERM, handler)
     }
 
-    private static func say() {
-        let text: StaticString = "Stopping log stream...\n"
+    /// The same for samples.
+    static func endsMetrics() {
+        let handler: @convention(c) (Int32) -> Void = { _ in
+            Interrupt.say("Stopping metrics stream...\n")
+            _exit(0)
+        }
+        signal(SIGINT, handler)
+        signal(SIGTERM, handler)
+    }
+
+    private static func say(_ text: StaticString = "Stopping log stream...\n") {
         _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
     }
 }

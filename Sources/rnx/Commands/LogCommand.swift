@@ -45,16 +45,16 @@ struct LogCommand: ServerCommand {
 
     func validate() throws {
         if let tail, tail < 1 { throw ValidationError("--tail must be at least 1") }
-        _ = try time(since, "--since")
-        _ = try time(until, "--until")
+        _ = try PointInTime.nanoseconds(since, option: "--since")
+        _ = try PointInTime.nanoseconds(until, option: "--until")
     }
 
     func run(_ server: Connection) async throws {
         var query = LogQuery(job: job.uuid)
         query.follow = follow
         query.streams = stream.map(\.rawValue)
-        query.since = try time(since, "--since")
-        query.until = try time(until, "--until")
+        query.since = try PointInTime.nanoseconds(since, option: "--since")
+        query.until = try PointInTime.nanoseconds(until, option: "--until")
         query.tail = tail ?? 0
         query.grep = grep ?? ""
         Interrupt.endsFollowing(isWaiting: false)
@@ -64,16 +64,5 @@ struct LogCommand: ServerCommand {
         let sink = LogSink(connection.json ? .json : timestamps ? .timestamps : .raw)
         try await server.follow(query, sink)
         try sink.finish()
-    }
-
-    /// Unix nanoseconds, 0 for no limit.
-    private func time(_ text: String?, _ option: String) throws -> Int64 {
-        guard let text else { return 0 }
-        guard let time = PointInTime(text) else {
-            throw ValidationError(
-                "invalid time '\(text)' for \(option): expected RFC 3339, '2006-01-02 15:04:05', or a duration like 10m"
-            )
-        }
-        return time.nanoseconds
     }
 }

@@ -24,7 +24,7 @@ struct JobCommand: AsyncParsableCommand {
         abstract: "Run jobs and look after them.",
         discussion: "A job's UUID may be shortened to any prefix that is unique.",
         subcommands: [
-            RunCommand.self, ListCommand.self, StatusCommand.self, LogCommand.self, StopCommand.self,
-            CancelCommand.self, DeleteCommand.self, DeleteAllCommand.self, CopyCommand.self, MetricsCommand.self,
+            RunCommand.self, ListCommand.self, StatusCommand.self, LogCommand.self, MetricsCommand.self,
+            StopCommand.self, CancelCommand.self, DeleteCommand.self, DeleteAllCommand.self, CopyCommand.self,
         ])
 }

@@ -64,12 +64,3 @@ struct MonitorCommand: UnavailableCommand {
     @Argument(parsing: .captureForPassthrough, help: .hidden)
     var words: [String] = []
 }
-
-/// `rnx job metrics`.
-struct MetricsCommand: UnavailableCommand {
-    static let name = "metrics"
-    static let feature = "job metrics"
-
-    @Argument(parsing: .captureForPassthrough, help: .hidden)
-    var words: [String] = []
-}

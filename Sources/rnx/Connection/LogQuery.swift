@@ -34,7 +34,7 @@ struct LogQuery: Sendable {
 
 extension Connection {
     /// How often a lost connection is made again without a single byte in between.
-    private static let attempts = 12
+    static let attempts = 12
 
     /// Streams the log into `sink`. A server that goes away while the log is followed may come back: the log goes on
     /// where it stopped.
@@ -88,7 +88,7 @@ extension Connection {
         }
     }
 
-    private static func pause(after failures: Int) -> Duration {
+    static func pause(after failures: Int) -> Duration {
         .milliseconds(min(50 << failures, 3000))
     }
 }

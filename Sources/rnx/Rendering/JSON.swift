@@ -3,6 +3,7 @@ enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
     case integer(Int64)
+    case number(Double)
     case string(String)
     case array([JSON])
     case object([(key: String, value: JSON)])
@@ -37,6 +38,8 @@ enum JSON: Equatable, Sendable {
         case .null: text += "null"
         case .bool(let value): text += value ? "true" : "false"
         case .integer(let value): text += String(value)
+        // JSON has no word for what is not finite.
+        case .number(let value): text += value.isFinite ? String(value) : "null"
         case .string(let value): Self.quote(value, to: &text)
         case .array(let values):
             Self.list(values, "[", "]", to: &text, indent: indent) { value, text, indent in

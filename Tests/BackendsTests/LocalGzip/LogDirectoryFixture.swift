@@ -75,7 +75,7 @@ extension Transcript {
         let next = other.fragments[fragments.count - 1]
         if last.count > 0, next.count > last.count { last.content = next.content }
         return fragments.dropLast() + [last] == other.fragments.prefix(fragments.count)
-            && bytes[...] == other.bytes.prefix(bytes.count)
+            && bytes.elementsEqual(other.bytes.prefix(bytes.count))
     }
 }
 

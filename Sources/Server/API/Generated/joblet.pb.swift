@@ -899,9 +899,27 @@ public nonisolated struct Joblet_JobMetricsRequest: Sendable {
 
   public var uuid: String = String()
 
+  /// Additions to the published message.
+  public var follow: Bool {
+    get {_follow ?? false}
+    set {_follow = newValue}
+  }
+  /// Returns true if `follow` has been explicitly set.
+  public var hasFollow: Bool {self._follow != nil}
+  /// Clears the value of `follow`. Subsequent reads from it will return its default value.
+  public mutating func clearFollow() {self._follow = nil}
+
+  /// Unix nanoseconds, inclusive; 0 = from the start
+  public var since: Int64 = 0
+
+  /// Unix nanoseconds, inclusive; 0 = to the end
+  public var until: Int64 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _follow: Bool? = nil
 }
 
 /// What one job used, read from its cgroup. Groups that the host cannot measure are not set.
@@ -996,6 +1014,18 @@ public nonisolated struct Joblet_JobMetricsSample: @unchecked Sendable {
     set {_uniqueStorage()._gpuAllocation = newValue}
   }
 
+  /// Additions to the published message.
+  public var timestampNanoseconds: Int64 {
+    get {_storage._timestampNanoseconds}
+    set {_uniqueStorage()._timestampNanoseconds = newValue}
+  }
+
+  /// the number of samples of the job before this one
+  public var sequence: UInt64 {
+    get {_storage._sequence}
+    set {_uniqueStorage()._sequence = newValue}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1058,6 +1088,12 @@ public nonisolated struct Joblet_JobCPUMetrics: Sendable {
   public var pressureFull60: Double = 0
 
   public var pressureFull300: Double = 0
+
+  /// Additions to the published message.
+  public var userPercent: Double = 0
+
+  /// the part of it within
+  public var systemPercent: Double = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1180,6 +1216,18 @@ public nonisolated struct Joblet_JobMemoryMetrics: @unchecked Sendable {
   public var pressureFull300: Double {
     get {_storage._pressureFull300}
     set {_uniqueStorage()._pressureFull300 = newValue}
+  }
+
+  /// Additions to the published message.
+  public var peak: UInt64 {
+    get {_storage._peak}
+    set {_uniqueStorage()._peak = newValue}
+  }
+
+  /// address space of its processes
+  public var vms: UInt64 {
+    get {_storage._vms}
+    set {_uniqueStorage()._vms = newValue}
   }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -4518,7 +4566,7 @@ nonisolated extension Joblet_DataChunk: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Joblet_JobMetricsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JobMetricsRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}uuid\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}uuid\0\u{2}g\u{f}follow\0\u{1}since\0\u{1}until\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4527,20 +4575,39 @@ nonisolated extension Joblet_JobMetricsRequest: SwiftProtobuf.Message, SwiftProt
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.uuid) }()
+      case 1000: try { try decoder.decodeSingularBoolField(value: &self._follow) }()
+      case 1001: try { try decoder.decodeSingularInt64Field(value: &self.since) }()
+      case 1002: try { try decoder.decodeSingularInt64Field(value: &self.until) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.uuid.isEmpty {
       try visitor.visitSingularStringField(value: self.uuid, fieldNumber: 1)
+    }
+    try { if let v = self._follow {
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 1000)
+    } }()
+    if self.since != 0 {
+      try visitor.visitSingularInt64Field(value: self.since, fieldNumber: 1001)
+    }
+    if self.until != 0 {
+      try visitor.visitSingularInt64Field(value: self.until, fieldNumber: 1002)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Joblet_JobMetricsRequest, rhs: Joblet_JobMetricsRequest) -> Bool {
     if lhs.uuid != rhs.uuid {return false}
+    if lhs._follow != rhs._follow {return false}
+    if lhs.since != rhs.since {return false}
+    if lhs.until != rhs.until {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4548,7 +4615,7 @@ nonisolated extension Joblet_JobMetricsRequest: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Joblet_JobMetricsSample: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JobMetricsSample"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}jobId\0\u{1}timestamp\0\u{1}sampleIntervalSeconds\0\u{1}cpu\0\u{1}memory\0\u{1}io\0\u{1}network\0\u{1}process\0\u{1}gpu\0\u{1}cgroupPath\0\u{1}limits\0\u{1}gpuAllocation\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}jobId\0\u{1}timestamp\0\u{1}sampleIntervalSeconds\0\u{1}cpu\0\u{1}memory\0\u{1}io\0\u{1}network\0\u{1}process\0\u{1}gpu\0\u{1}cgroupPath\0\u{1}limits\0\u{1}gpuAllocation\0\u{2}\\\u{f}timestampNanoseconds\0\u{1}sequence\0")
 
   fileprivate class _StorageClass {
     var _jobID: String = String()
@@ -4563,6 +4630,8 @@ nonisolated extension Joblet_JobMetricsSample: SwiftProtobuf.Message, SwiftProto
     var _cgroupPath: String = String()
     var _limits: Joblet_JobResourceLimits? = nil
     var _gpuAllocation: [Int32] = []
+    var _timestampNanoseconds: Int64 = 0
+    var _sequence: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4585,6 +4654,8 @@ nonisolated extension Joblet_JobMetricsSample: SwiftProtobuf.Message, SwiftProto
       _cgroupPath = source._cgroupPath
       _limits = source._limits
       _gpuAllocation = source._gpuAllocation
+      _timestampNanoseconds = source._timestampNanoseconds
+      _sequence = source._sequence
     }
   }
 
@@ -4615,6 +4686,8 @@ nonisolated extension Joblet_JobMetricsSample: SwiftProtobuf.Message, SwiftProto
         case 10: try { try decoder.decodeSingularStringField(value: &_storage._cgroupPath) }()
         case 11: try { try decoder.decodeSingularMessageField(value: &_storage._limits) }()
         case 12: try { try decoder.decodeRepeatedInt32Field(value: &_storage._gpuAllocation) }()
+        case 1000: try { try decoder.decodeSingularInt64Field(value: &_storage._timestampNanoseconds) }()
+        case 1001: try { try decoder.decodeSingularUInt64Field(value: &_storage._sequence) }()
         default: break
         }
       }
@@ -4663,6 +4736,12 @@ nonisolated extension Joblet_JobMetricsSample: SwiftProtobuf.Message, SwiftProto
       if !_storage._gpuAllocation.isEmpty {
         try visitor.visitPackedInt32Field(value: _storage._gpuAllocation, fieldNumber: 12)
       }
+      if _storage._timestampNanoseconds != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._timestampNanoseconds, fieldNumber: 1000)
+      }
+      if _storage._sequence != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._sequence, fieldNumber: 1001)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4684,6 +4763,8 @@ nonisolated extension Joblet_JobMetricsSample: SwiftProtobuf.Message, SwiftProto
         if _storage._cgroupPath != rhs_storage._cgroupPath {return false}
         if _storage._limits != rhs_storage._limits {return false}
         if _storage._gpuAllocation != rhs_storage._gpuAllocation {return false}
+        if _storage._timestampNanoseconds != rhs_storage._timestampNanoseconds {return false}
+        if _storage._sequence != rhs_storage._sequence {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -4735,7 +4816,7 @@ nonisolated extension Joblet_JobResourceLimits: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Joblet_JobCPUMetrics: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JobCPUMetrics"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}usageUsec\0\u{1}userUsec\0\u{1}systemUsec\0\u{1}nrPeriods\0\u{1}nrThrottled\0\u{1}throttledUsec\0\u{1}usagePercent\0\u{1}throttlePercent\0\u{1}pressureSome10\0\u{1}pressureSome60\0\u{1}pressureSome300\0\u{1}pressureFull10\0\u{1}pressureFull60\0\u{1}pressureFull300\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}usageUsec\0\u{1}userUsec\0\u{1}systemUsec\0\u{1}nrPeriods\0\u{1}nrThrottled\0\u{1}throttledUsec\0\u{1}usagePercent\0\u{1}throttlePercent\0\u{1}pressureSome10\0\u{1}pressureSome60\0\u{1}pressureSome300\0\u{1}pressureFull10\0\u{1}pressureFull60\0\u{1}pressureFull300\0\u{2}Z\u{f}userPercent\0\u{1}systemPercent\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4757,6 +4838,8 @@ nonisolated extension Joblet_JobCPUMetrics: SwiftProtobuf.Message, SwiftProtobuf
       case 12: try { try decoder.decodeSingularDoubleField(value: &self.pressureFull10) }()
       case 13: try { try decoder.decodeSingularDoubleField(value: &self.pressureFull60) }()
       case 14: try { try decoder.decodeSingularDoubleField(value: &self.pressureFull300) }()
+      case 1000: try { try decoder.decodeSingularDoubleField(value: &self.userPercent) }()
+      case 1001: try { try decoder.decodeSingularDoubleField(value: &self.systemPercent) }()
       default: break
       }
     }
@@ -4805,6 +4888,12 @@ nonisolated extension Joblet_JobCPUMetrics: SwiftProtobuf.Message, SwiftProtobuf
     if self.pressureFull300.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.pressureFull300, fieldNumber: 14)
     }
+    if self.userPercent.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.userPercent, fieldNumber: 1000)
+    }
+    if self.systemPercent.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.systemPercent, fieldNumber: 1001)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4823,6 +4912,8 @@ nonisolated extension Joblet_JobCPUMetrics: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.pressureFull10 != rhs.pressureFull10 {return false}
     if lhs.pressureFull60 != rhs.pressureFull60 {return false}
     if lhs.pressureFull300 != rhs.pressureFull300 {return false}
+    if lhs.userPercent != rhs.userPercent {return false}
+    if lhs.systemPercent != rhs.systemPercent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4830,7 +4921,7 @@ nonisolated extension Joblet_JobCPUMetrics: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Joblet_JobMemoryMetrics: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JobMemoryMetrics"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}current\0\u{1}max\0\u{1}usagePercent\0\u{1}anon\0\u{1}file\0\u{1}kernelStack\0\u{1}slab\0\u{1}sock\0\u{1}shmem\0\u{1}fileMapped\0\u{1}fileDirty\0\u{1}fileWriteback\0\u{1}pgFault\0\u{1}pgMajFault\0\u{1}oomEvents\0\u{1}oomKill\0\u{1}pressureSome10\0\u{1}pressureSome60\0\u{1}pressureSome300\0\u{1}pressureFull10\0\u{1}pressureFull60\0\u{1}pressureFull300\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}current\0\u{1}max\0\u{1}usagePercent\0\u{1}anon\0\u{1}file\0\u{1}kernelStack\0\u{1}slab\0\u{1}sock\0\u{1}shmem\0\u{1}fileMapped\0\u{1}fileDirty\0\u{1}fileWriteback\0\u{1}pgFault\0\u{1}pgMajFault\0\u{1}oomEvents\0\u{1}oomKill\0\u{1}pressureSome10\0\u{1}pressureSome60\0\u{1}pressureSome300\0\u{1}pressureFull10\0\u{1}pressureFull60\0\u{1}pressureFull300\0\u{2}R\u{f}peak\0\u{1}vms\0")
 
   fileprivate class _StorageClass {
     var _current: UInt64 = 0
@@ -4855,6 +4946,8 @@ nonisolated extension Joblet_JobMemoryMetrics: SwiftProtobuf.Message, SwiftProto
     var _pressureFull10: Double = 0
     var _pressureFull60: Double = 0
     var _pressureFull300: Double = 0
+    var _peak: UInt64 = 0
+    var _vms: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4887,6 +4980,8 @@ nonisolated extension Joblet_JobMemoryMetrics: SwiftProtobuf.Message, SwiftProto
       _pressureFull10 = source._pressureFull10
       _pressureFull60 = source._pressureFull60
       _pressureFull300 = source._pressureFull300
+      _peak = source._peak
+      _vms = source._vms
     }
   }
 
@@ -4927,6 +5022,8 @@ nonisolated extension Joblet_JobMemoryMetrics: SwiftProtobuf.Message, SwiftProto
         case 20: try { try decoder.decodeSingularDoubleField(value: &_storage._pressureFull10) }()
         case 21: try { try decoder.decodeSingularDoubleField(value: &_storage._pressureFull60) }()
         case 22: try { try decoder.decodeSingularDoubleField(value: &_storage._pressureFull300) }()
+        case 1000: try { try decoder.decodeSingularUInt64Field(value: &_storage._peak) }()
+        case 1001: try { try decoder.decodeSingularUInt64Field(value: &_storage._vms) }()
         default: break
         }
       }
@@ -5001,6 +5098,12 @@ nonisolated extension Joblet_JobMemoryMetrics: SwiftProtobuf.Message, SwiftProto
       if _storage._pressureFull300.bitPattern != 0 {
         try visitor.visitSingularDoubleField(value: _storage._pressureFull300, fieldNumber: 22)
       }
+      if _storage._peak != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._peak, fieldNumber: 1000)
+      }
+      if _storage._vms != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._vms, fieldNumber: 1001)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -5032,6 +5135,8 @@ nonisolated extension Joblet_JobMemoryMetrics: SwiftProtobuf.Message, SwiftProto
         if _storage._pressureFull10 != rhs_storage._pressureFull10 {return false}
         if _storage._pressureFull60 != rhs_storage._pressureFull60 {return false}
         if _storage._pressureFull300 != rhs_storage._pressureFull300 {return false}
+        if _storage._peak != rhs_storage._peak {return false}
+        if _storage._vms != rhs_storage._vms {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -1,10 +1,9 @@
 import ArgumentParser
-import Backends
 import Foundation
 import Glibc
+import LocalStores
 import Logging
 import Server
-import Storage
 
 /// `joblet` or `joblet serve`: the daemon.
 struct ServeCommand: AsyncParsableCommand {
@@ -24,13 +23,15 @@ struct ServeCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         let logger = Logger(label: "joblet")
         for warning in loaded.warnings { logger.warning("configuration", metadata: ["problem": "\(warning)"]) }
+        let stores = LocalStores(configuration)
         let daemon =
             switch configuration.storage.mode {
             case .embedded:
                 try await Daemon(
                     configuration: configuration, shimProgram: ServeCommand.program("joblet-shim"),
-                    jobs: try ServeCommand.jobStore(configuration), logs: try ServeCommand.logStore(configuration),
-                    logger: logger)
+                    jobs: try ServeCommand.embedded(stores.jobs(), "storage.state.backend"),
+                    logs: try ServeCommand.embedded(stores.logs(), "storage.logs.backend"),
+                    metrics: try ServeCommand.embedded(stores.metrics(), "storage.metrics.backend"), logger: logger)
             case .workers:
                 try await withWorkers(loaded, logger)
             }
@@ -53,7 +54,7 @@ struct ServeCommand: AsyncParsableCommand {
             loaded.configuration, programs: ServeCommand.programs, arguments: arguments, logger: logger)
         return try await Daemon(
             configuration: loaded.configuration, shimProgram: ServeCommand.program("joblet-shim"), jobs: workers.jobs,
-            logs: workers.logs, workers: workers, logger: logger)
+            logs: workers.logs, metrics: workers.metrics, workers: workers, logger: logger)
     }
 
     /// The directory of the daemon, beside which its other programs are installed.
@@ -63,23 +64,11 @@ struct ServeCommand: AsyncParsableCommand {
 
     private static func program(_ name: String) -> String { "\(programs)/\(name)" }
 
-    private static func jobStore(_ configuration: Server.Configuration) throws -> any JobStore {
-        switch configuration.storage.state.backend {
-        case .sqlite:
-            try SQLiteJobStore(path: configuration.stateDatabase, durability: configuration.storage.durability)
-        case .memory: MemoryJobStore()
-        case .dynamodb: throw EmbeddedStoreError(key: "storage.state.backend")
+    private static func embedded<Store>(_ store: Store?, _ key: String) throws -> Store {
+        guard let store else {
+            throw MissingBackendError(key: key, advice: "this backend needs storage.mode: workers")
         }
-    }
-
-    private static func logStore(_ configuration: Server.Configuration) throws -> any LogStore {
-        switch configuration.storage.logs.backend {
-        case .localGzip:
-            try LocalGzipLogStore(
-                directory: configuration.logDirectory, durability: configuration.storage.durability)
-        case .memory: MemoryLogStore()
-        case .s3: throw EmbeddedStoreError(key: "storage.logs.backend")
-        }
+        return store
     }
 }
 
@@ -94,14 +83,6 @@ extension ConfigurationOptions {
             throw ExitCode(1)
         }
     }
-}
-
-/// A backend that only the workers have.
-struct EmbeddedStoreError: Error, CustomStringConvertible {
-    /// The key that names it.
-    let key: String
-
-    var description: String { "\(key): this backend needs storage.mode: workers" }
 }
 
 /// Lines to standard error.

@@ -1,31 +1,17 @@
-import Backends
+import LocalStores
 import Server
 import Storage
 
-/// The one place that knows the backends of logs and metrics.
+/// The stores of output and samples that the configuration names.
 enum StoreFactory {
-    /// The stores that the configuration names.
     static func stores(_ configuration: Server.Configuration) throws -> WorkerStores {
-        WorkerStores(logs: try logs(configuration))
-    }
-
-    private static func logs(_ configuration: Server.Configuration) throws -> any LogStore {
-        switch configuration.storage.logs.backend {
-        case .localGzip:
-            try LocalGzipLogStore(
-                directory: configuration.logDirectory, durability: configuration.storage.durability)
-        case .memory: MemoryLogStore()
-        case .s3: throw UnknownBackend(key: "storage.logs.backend", name: "s3")
+        let local = LocalStores(configuration)
+        guard let logs = try local.logs() else {
+            throw MissingBackendError(key: "storage.logs.backend", advice: "this build has no s3")
         }
+        guard let metrics = try local.metrics() else {
+            throw MissingBackendError(key: "storage.metrics.backend", advice: "this build has no s3")
+        }
+        return WorkerStores(logs: logs, metrics: metrics)
     }
-}
-
-/// A backend that this build does not have.
-struct UnknownBackend: Error, CustomStringConvertible {
-    /// The key that names it.
-    let key: String
-    /// Its name.
-    let name: String
-
-    var description: String { "\(key): \(name) is not part of this build" }
 }

@@ -1,30 +1,13 @@
-import Backends
+import LocalStores
 import Server
 import Storage
 
-/// The one place that knows the backends of job records.
+/// The store of job records that the configuration names.
 enum StoreFactory {
-    /// The store that the configuration names.
     static func stores(_ configuration: Server.Configuration) throws -> WorkerStores {
-        WorkerStores(jobs: try jobs(configuration))
-    }
-
-    private static func jobs(_ configuration: Server.Configuration) throws -> any JobStore {
-        switch configuration.storage.state.backend {
-        case .sqlite:
-            try SQLiteJobStore(path: configuration.stateDatabase, durability: configuration.storage.durability)
-        case .memory: MemoryJobStore()
-        case .dynamodb: throw UnknownBackend(key: "storage.state.backend", name: "dynamodb")
+        guard let jobs = try LocalStores(configuration).jobs() else {
+            throw MissingBackendError(key: "storage.state.backend", advice: "this build has no dynamodb")
         }
+        return WorkerStores(jobs: jobs)
     }
-}
-
-/// A backend that this build does not have.
-struct UnknownBackend: Error, CustomStringConvertible {
-    /// The key that names it.
-    let key: String
-    /// Its name.
-    let name: String
-
-    var description: String { "\(key): \(name) is not part of this build" }
 }

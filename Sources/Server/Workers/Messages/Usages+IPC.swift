@@ -1,5 +1,6 @@
 import JobletAPI
 import Storage
+import SwiftProtobuf
 
 extension Joblet_Ipc_Usages {
     init(_ usages: [JobUsage]) {
