@@ -43,6 +43,19 @@ public struct LocalStores: Sendable {
         case .dynamodb: nil
         }
     }
+
+    /// Opens the archives that retention copies to.
+    public func archives() throws -> Archives {
+        func directory(_ retention: Server.Configuration.Retention) -> String? {
+            retention.action == .archive ? retention.archiveDirectory : nil
+        }
+        let (logs, metrics) = (
+            directory(configuration.storage.logs.retention), directory(configuration.storage.metrics.retention)
+        )
+        return Archives(
+            logs: try logs.map { try LocalGzipLogStore(directory: "\($0)/logs", durability: durability) },
+            metrics: try metrics.map { try LocalGzipMetricStore(directory: "\($0)/metrics", durability: durability) })
+    }
 }
 
 /// A backend that this program does not have.
