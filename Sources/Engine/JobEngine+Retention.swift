@@ -9,20 +9,18 @@ extension JobEngine {
     public func pruneLogs(
         _ policy: RetentionPolicy, archive: (any LogStore)?
     ) async throws(StorageError) -> RetentionReport {
-        let store = logStore
-        let copy = archive.map { LogCopy(from: store, to: $0) }
-        return try await prune(
-            policy, store, archive: copy.map { copy in { (job) throws(StorageError) in try await copy.copy(job) } })
+        guard let archive else { return try await prune(policy, logStore, archive: nil) }
+        let copy = LogCopy(from: logStore, to: archive)
+        return try await prune(policy, logStore) { job throws(StorageError) in _ = try await copy.copy(job) }
     }
 
     /// Drops samples, as `pruneLogs` does output.
     public func pruneMetrics(
         _ policy: RetentionPolicy, archive: (any MetricStore)?
     ) async throws(StorageError) -> RetentionReport {
-        let store = metricStore
-        let copy = archive.map { MetricCopy(from: store, to: $0) }
-        return try await prune(
-            policy, store, archive: copy.map { copy in { (job) throws(StorageError) in try await copy.copy(job) } })
+        guard let archive else { return try await prune(policy, metricStore, archive: nil) }
+        let copy = MetricCopy(from: metricStore, to: archive)
+        return try await prune(policy, metricStore) { job throws(StorageError) in _ = try await copy.copy(job) }
     }
 
     private func prune(
