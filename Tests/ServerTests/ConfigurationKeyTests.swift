@@ -50,13 +50,6 @@ import Testing
         "storage.logs.retention.maxJobBytes": ("1GB", "1GiB"),
         "storage.logs.retention.cleanupInterval": ("1h", "1h"),
         "storage.logs.retention.archiveDirectory": ("/var/archive", "/var/archive"),
-        "storage.metrics.s3.bucket": ("my-bucket", "my-bucket"),
-        "storage.metrics.s3.prefix": ("a/b_c", "a/b_c"),
-        "storage.metrics.s3.region": ("eu-central-1", "eu-central-1"),
-        "storage.metrics.s3.endpoint": ("\"http://127.0.0.1:9000\"", "http://127.0.0.1:9000"),
-        "storage.metrics.s3.pathStyle": ("true", "true"),
-        "storage.metrics.s3.serverSideEncryption": ("aes256", "AES256"),
-        "storage.metrics.s3.createBucket": ("true", "true"),
         "storage.metrics.retention.maxAge": ("24h", "24h"),
         "storage.metrics.retention.maxBytes": ("10GB", "10GiB"),
         "storage.metrics.retention.maxJobBytes": ("1GB", "1GiB"),
@@ -115,7 +108,7 @@ import Testing
         #expect(
             without == [
                 "version", "security.serverCert", "security.serverKey", "security.caCert", "storage.logs.s3.kmsKeyId",
-                "storage.logs.retention.action", "storage.metrics.s3.kmsKeyId", "storage.metrics.retention.action",
+                "storage.logs.retention.action", "storage.metrics.retention.action",
             ])
     }
 
@@ -150,7 +143,7 @@ import Testing
             ("sandbox.idRange.first", "0", "expected a whole number from 65536 to 4294901759, not \"0\""),
             ("storage.mode", "cloud", "expected one of embedded, workers, not \"cloud\""),
             ("storage.logs.backend", "gcs", "expected one of local-gzip, sqlite, s3, memory, not \"gcs\""),
-            ("storage.metrics.backend", "csv", "expected one of local-gzip, sqlite, s3, memory, not \"csv\""),
+            ("storage.metrics.backend", "csv", "expected one of local-gzip, sqlite, memory, not \"csv\""),
             ("storage.state.backend", "redis", "expected one of sqlite, dynamodb, memory, not \"redis\""),
             ("storage.state.backend", "dynamodb", "dynamodb needs storage.mode: workers"),
             ("storage.logs.s3.bucket", "My_Bucket", "a bucket's name"),

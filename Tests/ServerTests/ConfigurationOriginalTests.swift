@@ -186,8 +186,6 @@ import Testing
         expected.storage.logs.s3.bucket = "joblet-logs"
         expected.storage.logs.s3.region = "us-west-2"
         expected.storage.logs.retention.cleanupInterval = .hours(12)
-        expected.storage.metrics.backend = .s3
-        expected.storage.metrics.s3 = expected.storage.logs.s3
         expected.storage.metrics.retention.maxAge = .hours(45 * 24)
         expected.storage.metrics.retention.cleanupInterval = .hours(12)
         expected.storage.state.backend = .dynamodb

@@ -119,9 +119,26 @@ extension DaemonTests.JobLogTests {
                     try await client.log(job, configure: configure)
                 }
             }
-            await expectRefusal(.unimplemented, "text filters are not available on this server (field grep)") {
-                try await client.log(job) { $0.grep = "x" }
+            await expectRefusal(.invalidArgument, "grep must be a text without a newline") {
+                try await client.log(job) { $0.grep = "a\nb" }
             }
+        }
+    }
+
+    @Test func `a text filter sends the lines that contain the text, of a running job and of the past`() async throws {
+        try await SharedDaemon.current.connect { client in
+            let job = try await client.shell("echo first apple; echo pear; echo second apple; exec sleep 1000").jobUuid
+            try await client.waitForOutput("second apple\n", of: job)
+            func matching() async throws -> String {
+                try await client.text(job) { request in
+                    request.grep = "apple"
+                    request.follow = false
+                }
+            }
+            #expect(try await matching() == "first apple\nsecond apple\n")
+            _ = try await client.jobs.stopJob(.with { $0.uuid = job })
+            _ = try await client.end(of: job)
+            #expect(try await matching() == "first apple\nsecond apple\n")
         }
     }
 

@@ -2,7 +2,37 @@ public import Storage
 import Testing
 
 extension LogStoreBehaviour {
-    static let retention: [Self] = [
+    static let retention =
+        usages
+        + trimming.map { behaviour in
+            var behaviour = behaviour
+            behaviour.needsTrimming = true
+            return behaviour
+        }
+
+    private static let usages: [Self] = [
+        .init("usages tell what each job takes, in order, page by page") { store in
+            let jobs = (0..<9).map { _ in JobID.random() }.sorted()
+            for (index, job) in jobs.enumerated() {
+                var sample = SampleLog(seed: UInt64(60 + index))
+                try await store.append(sample.runs(5 + index), to: job)
+                if index % 2 == 0 { _ = try await store.sync([job]) }
+            }
+            try await store.delete(jobs[3])
+            let left = jobs.filter { $0 != jobs[3] }
+            let usages = try await store.usages(after: nil, limit: 100)
+            #expect(usages.map(\.job) == left)
+            for usage in usages {
+                let statistics = try await store.statistics(of: usage.job)
+                #expect(usage.storedBytes == statistics.storedBytes)
+                #expect(usage.times == statistics.times)
+            }
+            #expect(try await store.usages(after: left[2], limit: 3) == Array(usages[3..<6]))
+            #expect(try await store.usages(after: left.last, limit: 3) == [])
+        },
+    ]
+
+    private static let trimming: [Self] = [
         .init("a trimmed log keeps its newest part, behind a note of what is gone") { store in
             for size: UInt64 in [900_000, 300_000, 40_000, 2_000] {
                 let job = JobID.random()
@@ -83,25 +113,6 @@ extension LogStoreBehaviour {
             try await store.append(notes, to: job)
             let transcript = try await store.expectTrimmed(job, runs, isEmpty: false)
             #expect(transcript.fragments.suffix(3) == notes.fragments[...])
-        },
-        .init("usages tell what each job takes, in order, page by page") { store in
-            let jobs = (0..<9).map { _ in JobID.random() }.sorted()
-            for (index, job) in jobs.enumerated() {
-                var sample = SampleLog(seed: UInt64(60 + index))
-                try await store.append(sample.runs(5 + index), to: job)
-                if index % 2 == 0 { _ = try await store.sync([job]) }
-            }
-            try await store.delete(jobs[3])
-            let left = jobs.filter { $0 != jobs[3] }
-            let usages = try await store.usages(after: nil, limit: 100)
-            #expect(usages.map(\.job) == left)
-            for usage in usages {
-                let statistics = try await store.statistics(of: usage.job)
-                #expect(usage.storedBytes == statistics.storedBytes)
-                #expect(usage.times == statistics.times)
-            }
-            #expect(try await store.usages(after: left[2], limit: 3) == Array(usages[3..<6]))
-            #expect(try await store.usages(after: left.last, limit: 3) == [])
         },
         .init(reopening: "a trimmed log stays trimmed") { subject in
             let job = JobID.random()

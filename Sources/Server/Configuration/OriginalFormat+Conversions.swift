@@ -22,9 +22,8 @@ extension OriginalFormat {
             switch text {
             case "local": .values([("storage.logs.backend", "local-gzip"), ("storage.metrics.backend", "local-gzip")])
             case "s3", "cloud":
-                .values([
-                    ("storage.mode", "workers"), ("storage.logs.backend", "s3"), ("storage.metrics.backend", "s3"),
-                ])
+                // Samples stay on the node: they are small, and read where the job ran.
+                .values([("storage.mode", "workers"), ("storage.logs.backend", "s3")])
             case "cloudwatch":
                 .ignored("CloudWatch is no backend here; logs are stored as storage.logs.backend says")
             default: .refused(allowed: "one of local, s3, cloud, cloudwatch")
@@ -33,12 +32,8 @@ extension OriginalFormat {
         "persist.storage.cloud.provider": { text in
             text.lowercased() == "aws" ? .values([]) : .refused(allowed: "aws, the one provider")
         },
-        "persist.storage.cloud.s3.bucket": { text in
-            .values([("storage.logs.s3.bucket", text), ("storage.metrics.s3.bucket", text)])
-        },
-        "persist.storage.cloud.s3.region": { text in
-            .values([("storage.logs.s3.region", text), ("storage.metrics.s3.region", text)])
-        },
+        "persist.storage.cloud.s3.bucket": { text in .values([("storage.logs.s3.bucket", text)]) },
+        "persist.storage.cloud.s3.region": { text in .values([("storage.logs.s3.region", text)]) },
         "persist.storage.retention.logs_days": { days($0, of: "storage.logs.retention.maxAge") },
         "persist.storage.retention.metrics_days": { days($0, of: "storage.metrics.retention.maxAge") },
         "persist.storage.retention.cleanup_interval": { text in

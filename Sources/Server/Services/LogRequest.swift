@@ -11,8 +11,9 @@ struct LogRequest {
 
     /// Throws `invalidArgument` for values that make no sense.
     init(_ message: Joblet_GetJobLogsReq, job: JobID) throws(EngineError) {
-        guard message.grep.isEmpty else {
-            throw EngineError(.unimplemented, "text filters are not available on this server (field grep)")
+        let pattern = LinePattern(message.grep)
+        guard message.grep.isEmpty || pattern != nil else {
+            throw EngineError(.invalidArgument, "grep must be a text without a newline")
         }
         var streams: Set<LogStream> = []
         for name in message.streams {
@@ -26,7 +27,7 @@ struct LogRequest {
         }
         let query = LogQuery(
             job: job, streams: streams.isEmpty ? Set(LogStream.allCases) : streams,
-            since: message.since == 0 ? nil : message.since, until: message.until == 0 ? nil : message.until)
+            since: message.since == 0 ? nil : message.since, until: message.until == 0 ? nil : message.until, grep: pattern)
         // What is written from now on is later than a time that is over.
         let isOver = message.until > 0 && Double(message.until) / 1e9 < Date().timeIntervalSince1970
         reading = LogReader.Request(

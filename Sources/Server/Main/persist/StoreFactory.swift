@@ -10,10 +10,7 @@ enum StoreFactory {
         let local = LocalStores(configuration)
         let logs: any LogStore
         if let found = try local.logs() { logs = found } else { logs = try await s3Logs(configuration) }
-        guard let metrics = try local.metrics() else {
-            throw MissingBackendError(key: "storage.metrics.backend", advice: "samples are not kept in s3")
-        }
-        return WorkerStores(logs: logs, metrics: metrics)
+        return WorkerStores(logs: logs, metrics: try local.metrics())
     }
 
     private static func s3Logs(_ configuration: Server.Configuration) async throws -> S3LogStore {
