@@ -154,7 +154,7 @@ if !coreOnly {
         .target(
             name: "Server",
             dependencies: [
-                "Engine", "Storage", "JobletAPI", "JobletSecurity", logging, grpcCore, grpcTransport,
+                "Engine", "CLinux", "Storage", "JobletAPI", "JobletSecurity", logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -234,7 +234,7 @@ if !coreOnly {
             name: "ServerTests",
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
-                "DaemonSupport", "joblet", "persist", "state", "rnx", logging, grpcCore, grpcTransport,
+                "DaemonSupport", "AWSSupport", "joblet", "persist", "state", "rnx", logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),

@@ -17,6 +17,7 @@ public final class DaemonProcess: Sendable {
     /// The directory that holds all of the daemon's files.
     public let directory: TemporaryDirectory
     private let settings: Mutex<[String: String]>
+    private let environment = Mutex<[String: String]>([:])
     private let unifiedBase: String?
     private let state = Mutex(State())
 
@@ -82,6 +83,11 @@ public final class DaemonProcess: Sendable {
         settings.withLock { $0[key] = value }
     }
 
+    /// Sets a variable of the program's environment for the next start.
+    public func setEnvironment(_ name: String, _ value: String) {
+        environment.withLock { $0[name] = value }
+    }
+
     /// Writes the configuration file.
     public func writeConfiguration() throws {
         try DaemonProcess.yaml(settings.withLock { $0 })
@@ -93,7 +99,7 @@ public final class DaemonProcess: Sendable {
         try writeConfiguration()
         let process = try ChildProcess(
             Products.path("joblet"), ["--config", configurationPath, "--listen", "127.0.0.1:0"],
-            environment: failPoint.map { ["JOBLET_FAILPOINT": $0] } ?? [:])
+            environment: environment.withLock { $0 }.merging(failPoint.map { ["JOBLET_FAILPOINT": $0] } ?? [:]) { $1 })
         state.withLock { state in
             state.earlierOutput += state.process?.output ?? ""
             state.process = process

@@ -119,3 +119,7 @@ int32_t joblet_run(const char *path, char *const argv[]) {
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+int32_t joblet_spawn_close_from(void *file_actions, int32_t first) {
+    return posix_spawn_file_actions_addclosefrom_np(file_actions, first);
+}

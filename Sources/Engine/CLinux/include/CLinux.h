@@ -34,6 +34,8 @@ void joblet_reset_signals(void);
 int32_t joblet_execveat(int32_t fd, const char *path, char *const argv[], char *const envp[], int32_t flags);
 // Runs a program to its end without any of our descriptors; returns its exit code, 128 more than the signal that ended it.
 int32_t joblet_run(const char *path, char *const argv[]);
+// Adds to posix_spawn_file_actions_t that the child closes every descriptor from first on; 0 or an error number.
+int32_t joblet_spawn_close_from(void *file_actions, int32_t first);
 int32_t joblet_prctl(int32_t option, uint64_t arg2, uint64_t arg3);
 int32_t joblet_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 int32_t joblet_install_seccomp(const void *filter, uint16_t instructions);
