@@ -7,7 +7,8 @@ import Testing
 extension DaemonTests {
     /// What a daemon drops by itself.
     @Suite struct RetentionTests {
-        @Test func `old output is archived and dropped, then the record; a job that runs is not touched`() async throws {
+        @Test func `old output is archived and dropped, then the record; a job that runs is not touched`() async throws
+        {
             let archive = URL(fileURLWithPath: NSTemporaryDirectory()).appendingPathComponent(UUID().uuidString)
             defer { try? FileManager.default.removeItem(at: archive) }
             let settings = [

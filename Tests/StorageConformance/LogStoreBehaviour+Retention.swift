@@ -29,7 +29,7 @@ extension LogStoreBehaviour {
             }
             #expect(try await store.usages(after: left[2], limit: 3) == Array(usages[3..<6]))
             #expect(try await store.usages(after: left.last, limit: 3) == [])
-        },
+        }
     ]
 
     private static let trimming: [Self] = [

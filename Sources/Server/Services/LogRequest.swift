@@ -27,7 +27,8 @@ struct LogRequest {
         }
         let query = LogQuery(
             job: job, streams: streams.isEmpty ? Set(LogStream.allCases) : streams,
-            since: message.since == 0 ? nil : message.since, until: message.until == 0 ? nil : message.until, grep: pattern)
+            since: message.since == 0 ? nil : message.since, until: message.until == 0 ? nil : message.until,
+            grep: pattern)
         // What is written from now on is later than a time that is over.
         let isOver = message.until > 0 && Double(message.until) / 1e9 < Date().timeIntervalSince1970
         reading = LogReader.Request(
