@@ -4,7 +4,7 @@ public import Storage
 
 /// The stores on this machine that a configuration names: what the daemon and its workers have in common.
 public struct LocalStores: Sendable {
-    private let configuration: Server.Configuration
+    let configuration: Server.Configuration
 
     /// The stores of `configuration`; nothing is opened yet.
     public init(_ configuration: Server.Configuration) {

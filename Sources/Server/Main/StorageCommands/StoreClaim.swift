@@ -1,0 +1,44 @@
+import Engine
+import Foundation
+import Server
+
+/// Stores that no other process serves meanwhile: the locks of the data directory and of a worker's socket.
+public final class StoreClaim: Sendable {
+    private let directory: DataDirectoryLock
+    private let socket: SocketLock?
+
+    private init(_ directory: DataDirectoryLock, _ socket: SocketLock?) {
+        self.directory = directory
+        self.socket = socket
+    }
+
+    /// Claims the data directory at `path`, which exists, and the worker's `socket` where there is one.
+    public static func take(_ path: String, socket: String?) async throws -> StoreClaim {
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw CommandFailure("there is no data directory \(path)")
+        }
+        do {
+            let directory = try DataDirectoryLock(path)
+            guard let socket else { return StoreClaim(directory, nil) }
+            return StoreClaim(directory, try await SocketLock.take(socket, patience: .zero))
+        } catch let error as EngineError where error.code == .failedPrecondition {
+            throw CommandFailure("the stores are in use: \(error); stop it first")
+        }
+    }
+
+    /// Lets other processes have the stores.
+    public func release() {
+        socket?.release()
+        directory.release()
+    }
+}
+
+/// Why a command could not do what it was told.
+public struct CommandFailure: Error, CustomStringConvertible {
+    public let description: String
+
+    /// A failure with that reason.
+    public init(_ description: String) {
+        self.description = description
+    }
+}
