@@ -128,7 +128,8 @@ extension Database {
             let last = samples[2] as Int64?
         else { throw StorageError.notFound }
         return MetricStatistics(
-            samples: UInt64(count), storedBytes: UInt64(max(0, bytes ?? 0)) + Database.sampleBytes * UInt64(count), times: first...last)
+            samples: UInt64(count), storedBytes: UInt64(max(0, bytes ?? 0)) + Database.sampleBytes * UInt64(count),
+            times: first...last)
     }
 
     /// Removes a job's oldest samples until the rest counts at most `limit` bytes; returns what it counts then.

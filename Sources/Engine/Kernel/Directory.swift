@@ -39,6 +39,13 @@ public enum Directory {
         try FileDescriptor.openDirectory(path).synchronize()
     }
 
+    /// The bytes of the file at `path`; none where there is no file.
+    public static func size(ofFile path: String) -> UInt64 {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return 0 }
+        return UInt64(status.st_size)
+    }
+
     /// Whether something exists at `path`; links are not followed.
     public static func exists(_ path: String) -> Bool {
         var status = stat()

@@ -73,8 +73,6 @@ struct LogShipper: Sendable {
                 case .ended:
                     // A job that said nothing is nothing to its store.
                     if isStored { try await finishStored() }
-                    try await cursor.removeAll()
-                    await didRelease()
                     return true
                 case .waiting:
                     // A pump at its limit closes the segment so that it can be released, without new bytes.

@@ -23,6 +23,7 @@ enum Operation: String, Sendable, CaseIterable {
     case listRuntimes = "list_runtimes"
     case getSystemStatus = "get_system_status"
     case getNodeInfo = "get_node_info"
+    case getStorageStats = "get_storage_stats"
     case queryLogs = "query_logs"
     case queryMetrics = "query_metrics"
     case pingStorage = "ping_storage"
@@ -31,7 +32,7 @@ enum Operation: String, Sendable, CaseIterable {
     var isAllowedToViewers: Bool {
         switch self {
         case .getJob, .listJobs, .getJobStatus, .getJobLogs, .getJobMetrics, .listNetworks, .listVolumes,
-            .listRuntimes, .getSystemStatus, .getNodeInfo, .queryLogs, .queryMetrics, .pingStorage:
+            .listRuntimes, .getSystemStatus, .getNodeInfo, .getStorageStats, .queryLogs, .queryMetrics, .pingStorage:
             true
         case .runJob, .stopJob, .deleteJob, .copyFromJob, .createNetwork, .removeNetwork, .createVolume,
             .removeVolume, .manageRuntimes:
@@ -86,6 +87,7 @@ enum MethodTable {
         Joblet_Ext_TransferService.Method.RunJobWithUploads.descriptor: .runJob,
         Joblet_Ext_TransferService.Method.CopyFromJob.descriptor: .copyFromJob,
         Joblet_Ext_NodeService.Method.GetNodeInfo.descriptor: .getNodeInfo,
+        Joblet_Ext_StorageService.Method.GetStorageStats.descriptor: .getStorageStats,
         Joblet_Persist_PersistService.Method.Ping.descriptor: .pingStorage,
         Joblet_Persist_PersistService.Method.QueryLogs.descriptor: .queryLogs,
         Joblet_Persist_PersistService.Method.QueryMetrics.descriptor: .queryMetrics,

@@ -11,18 +11,21 @@ public struct Daemon: Sendable {
     private let engine: JobEngine
     private let tls: ServerTLS
     private let workers: StorageWorkers?
+    private let archives: Archives
     private let logger: Logger
 
     /// Opens everything that can be refused before the first job: certificates, data directory, and then the stores.
     ///
-    /// `workers` are the processes behind the stores, where those are not in this one: they run while the daemon does.
+    /// Retention copies what it drops to `archives`. `workers` are the processes behind the stores, where those are not in this one: they run while the daemon does.
     public init(
         configuration: Configuration, shimProgram: String, jobs: @autoclosure @Sendable () throws -> any JobStore,
         logs: @autoclosure @Sendable () throws -> any LogStore,
-        metrics: @autoclosure @Sendable () throws -> any MetricStore, workers: StorageWorkers? = nil, logger: Logger
+        metrics: @autoclosure @Sendable () throws -> any MetricStore, archives: Archives = Archives(),
+        workers: StorageWorkers? = nil, logger: Logger
     ) async throws {
         self.configuration = configuration
         self.workers = workers
+        self.archives = archives
         self.logger = logger
         let identity = try Daemon.identity(configuration)
         tls = try ServerTLS(identity, minimumVersion: configuration.security.minimumTLSVersion)
@@ -31,8 +34,7 @@ public struct Daemon: Sendable {
         }
         engine = try JobEngine(
             configuration: configuration.engine(shimProgram: shimProgram), jobs: try jobs(), logs: try logs(),
-            metrics: try metrics(),
-            logger: logger)
+            metrics: try metrics(), logger: logger)
     }
 
     static func identity(_ configuration: Configuration) throws -> TLSIdentity {
@@ -68,9 +70,14 @@ public struct Daemon: Sendable {
         defer { watching.cancel() }
         let service = GRPCService(
             engine: engine, configuration: configuration, tls: tls, logger: logger, isListening: isListening)
+        let retention = RetentionService(
+            engine: engine, storage: configuration.storage, archives: archives, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
-                services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
+                services: [
+                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: retention, successTerminationBehavior: .ignore),
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }

@@ -62,6 +62,7 @@ struct GRPCService: Service {
             JobService(engine: engine, closing: closing),
             TransferService(engine: engine, closing: closing),
             NodeService(information: nodeInformation),
+            StorageService(engine: engine),
             PersistService(history: EngineHistory(engine: engine), closing: closing),
             NetworkService(), VolumeService(), RuntimeService(),
             MonitoringService(nodeID: engine.identity.id),

@@ -12,7 +12,7 @@ struct RootCommand: AsyncParsableCommand {
             `rnx config-help` shows where the configuration comes from.
             """,
         subcommands: [
-            JobCommand.self, NodesCommand.self, ConfigHelpCommand.self, VersionCommand.self, WorkflowCommand.self,
+            JobCommand.self, StorageCommand.self, NodesCommand.self, ConfigHelpCommand.self, VersionCommand.self, WorkflowCommand.self,
             NetworkCommand.self, VolumeCommand.self, RuntimeCommand.self, MonitorCommand.self,
         ])
 }

@@ -18,6 +18,7 @@ struct Connection: Sendable {
     let monitoring: Joblet_MonitoringService.Client<Transport>
     let transfer: Joblet_Ext_TransferService.Client<Transport>
     let node: Joblet_Ext_NodeService.Client<Transport>
+    let storage: Joblet_Ext_StorageService.Client<Transport>
     private let progress: ConnectionProgress
     private let tls: ClientTLS
 
@@ -39,7 +40,8 @@ struct Connection: Sendable {
         }
         let connection = Connection(
             address: target.address, jobs: .init(wrapping: client), monitoring: .init(wrapping: client),
-            transfer: .init(wrapping: client), node: .init(wrapping: client), progress: progress, tls: tls)
+            transfer: .init(wrapping: client), node: .init(wrapping: client), storage: .init(wrapping: client),
+            progress: progress, tls: tls)
         // Not awaited: the program ends with its command, and a server that is busy sending may take seconds to say
         // goodbye in TLS.
         let connections = Task { try await client.runConnections() }

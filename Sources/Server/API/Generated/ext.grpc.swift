@@ -945,3 +945,323 @@ extension Joblet_Ext_NodeService.ClientProtocol {
         )
     }
 }
+
+// MARK: - joblet.ext.StorageService
+
+/// Namespace containing generated types for the "joblet.ext.StorageService" service.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+public enum Joblet_Ext_StorageService: Sendable {
+    /// Service descriptor for the "joblet.ext.StorageService" service.
+    public static let descriptor = GRPCCore.ServiceDescriptor(fullyQualifiedService: "joblet.ext.StorageService")
+    /// Namespace for method metadata.
+    public enum Method: Sendable {
+        /// Namespace for "GetStorageStats" metadata.
+        public enum GetStorageStats: Sendable {
+            /// Request type for "GetStorageStats".
+            public typealias Input = Joblet_Ext_GetStorageStatsRequest
+            /// Response type for "GetStorageStats".
+            public typealias Output = Joblet_Ext_StorageStats
+            /// Descriptor for "GetStorageStats".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "joblet.ext.StorageService"),
+                method: "GetStorageStats",
+                type: .unary
+            )
+        }
+        /// Descriptors for all methods in the "joblet.ext.StorageService" service.
+        public static let descriptors: [GRPCCore.MethodDescriptor] = [
+            GetStorageStats.descriptor
+        ]
+    }
+}
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension GRPCCore.ServiceDescriptor {
+    /// Service descriptor for the "joblet.ext.StorageService" service.
+    public static let joblet_ext_StorageService = GRPCCore.ServiceDescriptor(fullyQualifiedService: "joblet.ext.StorageService")
+}
+
+// MARK: joblet.ext.StorageService (server)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Joblet_Ext_StorageService {
+    /// Streaming variant of the service protocol for the "joblet.ext.StorageService" service.
+    ///
+    /// This protocol is the lowest-level of the service protocols generated for this service
+    /// giving you the most flexibility over the implementation of your service. This comes at
+    /// the cost of more verbose and less strict APIs. Each RPC requires you to implement it in
+    /// terms of a request stream and response stream. Where the RPC expects only a single
+    /// request or response message, you are responsible for ensuring your implementation
+    /// maintains this invariant.
+    ///
+    /// Where possible, prefer using the stricter, less-verbose ``ServiceProtocol``
+    /// or ``SimpleServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the node has stored.
+    public protocol StreamingServiceProtocol: GRPCCore.RegistrableRPCService {
+        /// Handle the "GetStorageStats" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Joblet_Ext_GetStorageStatsRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Joblet_Ext_StorageStats` messages.
+        func getStorageStats(
+            request: GRPCCore.StreamingServerRequest<Joblet_Ext_GetStorageStatsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Joblet_Ext_StorageStats>
+    }
+
+    /// Service protocol for the "joblet.ext.StorageService" service.
+    ///
+    /// This protocol is higher level than ``StreamingServiceProtocol`` but lower level than
+    /// the ``SimpleServiceProtocol``, it provides access to request and response metadata and
+    /// trailing response metadata. If you don't need these then consider using
+    /// the ``SimpleServiceProtocol``. If you need fine grained control over your RPCs then
+    /// use ``StreamingServiceProtocol``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the node has stored.
+    public protocol ServiceProtocol: Joblet_Ext_StorageService.StreamingServiceProtocol {
+        /// Handle the "GetStorageStats" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Joblet_Ext_GetStorageStatsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Joblet_Ext_StorageStats` message.
+        func getStorageStats(
+            request: GRPCCore.ServerRequest<Joblet_Ext_GetStorageStatsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Joblet_Ext_StorageStats>
+    }
+
+    /// Simple service protocol for the "joblet.ext.StorageService" service.
+    ///
+    /// This is the highest level protocol for the service. The API is the easiest to use but
+    /// doesn't provide access to request or response metadata. If you need access to these
+    /// then use ``ServiceProtocol`` instead.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the node has stored.
+    public protocol SimpleServiceProtocol: Joblet_Ext_StorageService.ServiceProtocol {
+        /// Handle the "GetStorageStats" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Joblet_Ext_GetStorageStatsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Joblet_Ext_StorageStats` to respond with.
+        func getStorageStats(
+            request: Joblet_Ext_GetStorageStatsRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Joblet_Ext_StorageStats
+    }
+}
+
+// Default implementation of 'registerMethods(with:)'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Joblet_Ext_StorageService.StreamingServiceProtocol {
+    public func registerMethods<Transport>(with router: inout GRPCCore.RPCRouter<Transport>) where Transport: GRPCCore.ServerTransport {
+        router.registerHandler(
+            forMethod: Joblet_Ext_StorageService.Method.GetStorageStats.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Joblet_Ext_GetStorageStatsRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Joblet_Ext_StorageStats>(),
+            handler: { request, context in
+                try await self.getStorageStats(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+    }
+}
+
+// Default implementation of streaming methods from 'StreamingServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Joblet_Ext_StorageService.ServiceProtocol {
+    public func getStorageStats(
+        request: GRPCCore.StreamingServerRequest<Joblet_Ext_GetStorageStatsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Joblet_Ext_StorageStats> {
+        let response = try await self.getStorageStats(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+}
+
+// Default implementation of methods from 'ServiceProtocol'.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Joblet_Ext_StorageService.SimpleServiceProtocol {
+    public func getStorageStats(
+        request: GRPCCore.ServerRequest<Joblet_Ext_GetStorageStatsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Joblet_Ext_StorageStats> {
+        return GRPCCore.ServerResponse<Joblet_Ext_StorageStats>(
+            message: try await self.getStorageStats(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+}
+
+// MARK: joblet.ext.StorageService (client)
+
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Joblet_Ext_StorageService {
+    /// Generated client protocol for the "joblet.ext.StorageService" service.
+    ///
+    /// You don't need to implement this protocol directly, use the generated
+    /// implementation, ``Client``.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the node has stored.
+    public protocol ClientProtocol: Sendable {
+        /// Call the "GetStorageStats" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Joblet_Ext_GetStorageStatsRequest` message.
+        ///   - serializer: A serializer for `Joblet_Ext_GetStorageStatsRequest` messages.
+        ///   - deserializer: A deserializer for `Joblet_Ext_StorageStats` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func getStorageStats<Result>(
+            request: GRPCCore.ClientRequest<Joblet_Ext_GetStorageStatsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Joblet_Ext_GetStorageStatsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Joblet_Ext_StorageStats>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Joblet_Ext_StorageStats>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+    }
+
+    /// Generated client for the "joblet.ext.StorageService" service.
+    ///
+    /// The ``Client`` provides an implementation of ``ClientProtocol`` which wraps
+    /// a `GRPCCore.GRPCCClient`. The underlying `GRPCClient` provides the long-lived
+    /// means of communication with the remote peer.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the node has stored.
+    public struct Client<Transport>: ClientProtocol where Transport: GRPCCore.ClientTransport {
+        private let client: GRPCCore.GRPCClient<Transport>
+
+        /// Creates a new client wrapping the provided `GRPCCore.GRPCClient`.
+        ///
+        /// - Parameters:
+        ///   - client: A `GRPCCore.GRPCClient` providing a communication channel to the service.
+        public init(wrapping client: GRPCCore.GRPCClient<Transport>) {
+            self.client = client
+        }
+
+        /// Call the "GetStorageStats" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Joblet_Ext_GetStorageStatsRequest` message.
+        ///   - serializer: A serializer for `Joblet_Ext_GetStorageStatsRequest` messages.
+        ///   - deserializer: A deserializer for `Joblet_Ext_StorageStats` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func getStorageStats<Result>(
+            request: GRPCCore.ClientRequest<Joblet_Ext_GetStorageStatsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Joblet_Ext_GetStorageStatsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Joblet_Ext_StorageStats>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Joblet_Ext_StorageStats>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Joblet_Ext_StorageService.Method.GetStorageStats.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+    }
+}
+
+// Helpers providing default arguments to 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Joblet_Ext_StorageService.ClientProtocol {
+    /// Call the "GetStorageStats" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Joblet_Ext_GetStorageStatsRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func getStorageStats<Result>(
+        request: GRPCCore.ClientRequest<Joblet_Ext_GetStorageStatsRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Joblet_Ext_StorageStats>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.getStorageStats(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Joblet_Ext_GetStorageStatsRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Joblet_Ext_StorageStats>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}
+
+// Helpers providing sugared APIs for 'ClientProtocol' methods.
+@available(macOS 15.0, iOS 18.0, watchOS 11.0, tvOS 18.0, visionOS 2.0, *)
+extension Joblet_Ext_StorageService.ClientProtocol {
+    /// Call the "GetStorageStats" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func getStorageStats<Result>(
+        _ message: Joblet_Ext_GetStorageStatsRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Joblet_Ext_StorageStats>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Joblet_Ext_GetStorageStatsRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.getStorageStats(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+}

@@ -208,6 +208,109 @@ public nonisolated struct Joblet_Ext_NodeInfo: Sendable {
   public init() {}
 }
 
+public nonisolated struct Joblet_Ext_GetStorageStatsRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// how many of the largest jobs are named; 0 = none
+  public var top: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// What the node's stores hold, and what waits for them.
+public nonisolated struct Joblet_Ext_StorageStats: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var nodeID: String = String()
+
+  /// bytes of output; its entries are lines
+  public var logs: Joblet_Ext_StoreStats {
+    get {_logs ?? Joblet_Ext_StoreStats()}
+    set {_logs = newValue}
+  }
+  /// Returns true if `logs` has been explicitly set.
+  public var hasLogs: Bool {self._logs != nil}
+  /// Clears the value of `logs`. Subsequent reads from it will return its default value.
+  public mutating func clearLogs() {self._logs = nil}
+
+  /// its entries are samples
+  public var metrics: Joblet_Ext_StoreStats {
+    get {_metrics ?? Joblet_Ext_StoreStats()}
+    set {_metrics = newValue}
+  }
+  /// Returns true if `metrics` has been explicitly set.
+  public var hasMetrics: Bool {self._metrics != nil}
+  /// Clears the value of `metrics`. Subsequent reads from it will return its default value.
+  public mutating func clearMetrics() {self._metrics = nil}
+
+  public var jobRecords: UInt64 = 0
+
+  /// not in the stores yet, index included
+  public var outboxBytes: UInt64 = 0
+
+  /// by stored bytes of logs and metrics together, the largest first
+  public var largest: [Joblet_Ext_JobStorage] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _logs: Joblet_Ext_StoreStats? = nil
+  fileprivate var _metrics: Joblet_Ext_StoreStats? = nil
+}
+
+public nonisolated struct Joblet_Ext_StoreStats: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var jobs: UInt64 = 0
+
+  /// before compression; 0 for metrics
+  public var bytes: UInt64 = 0
+
+  public var entries: UInt64 = 0
+
+  /// what the store uses for them
+  public var storedBytes: UInt64 = 0
+
+  /// nanoseconds since 1970; 0 where there is nothing
+  public var oldest: Int64 = 0
+
+  /// jobs that could not be read
+  public var damagedJobs: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Joblet_Ext_JobStorage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var uuid: String = String()
+
+  public var logBytes: UInt64 = 0
+
+  public var lines: UInt64 = 0
+
+  public var samples: UInt64 = 0
+
+  public var storedBytes: UInt64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "joblet.ext"
@@ -552,6 +655,200 @@ nonisolated extension Joblet_Ext_NodeInfo: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.maxMessageBytes != rhs.maxMessageBytes {return false}
     if lhs.defaultNetwork != rhs.defaultNetwork {return false}
     if lhs.networks != rhs.networks {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ext_GetStorageStatsRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".GetStorageStatsRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}top\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.top) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.top != 0 {
+      try visitor.visitSingularUInt32Field(value: self.top, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ext_GetStorageStatsRequest, rhs: Joblet_Ext_GetStorageStatsRequest) -> Bool {
+    if lhs.top != rhs.top {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ext_StorageStats: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".StorageStats"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}node_id\0\u{1}logs\0\u{1}metrics\0\u{3}job_records\0\u{3}outbox_bytes\0\u{1}largest\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.nodeID) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._logs) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._metrics) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.jobRecords) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.outboxBytes) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.largest) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.nodeID.isEmpty {
+      try visitor.visitSingularStringField(value: self.nodeID, fieldNumber: 1)
+    }
+    try { if let v = self._logs {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._metrics {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if self.jobRecords != 0 {
+      try visitor.visitSingularUInt64Field(value: self.jobRecords, fieldNumber: 4)
+    }
+    if self.outboxBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.outboxBytes, fieldNumber: 5)
+    }
+    if !self.largest.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.largest, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ext_StorageStats, rhs: Joblet_Ext_StorageStats) -> Bool {
+    if lhs.nodeID != rhs.nodeID {return false}
+    if lhs._logs != rhs._logs {return false}
+    if lhs._metrics != rhs._metrics {return false}
+    if lhs.jobRecords != rhs.jobRecords {return false}
+    if lhs.outboxBytes != rhs.outboxBytes {return false}
+    if lhs.largest != rhs.largest {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ext_StoreStats: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".StoreStats"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}jobs\0\u{1}bytes\0\u{1}entries\0\u{3}stored_bytes\0\u{1}oldest\0\u{3}damaged_jobs\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.jobs) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.entries) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.storedBytes) }()
+      case 5: try { try decoder.decodeSingularSInt64Field(value: &self.oldest) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.damagedJobs) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.jobs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.jobs, fieldNumber: 1)
+    }
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 2)
+    }
+    if self.entries != 0 {
+      try visitor.visitSingularUInt64Field(value: self.entries, fieldNumber: 3)
+    }
+    if self.storedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.storedBytes, fieldNumber: 4)
+    }
+    if self.oldest != 0 {
+      try visitor.visitSingularSInt64Field(value: self.oldest, fieldNumber: 5)
+    }
+    if self.damagedJobs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.damagedJobs, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ext_StoreStats, rhs: Joblet_Ext_StoreStats) -> Bool {
+    if lhs.jobs != rhs.jobs {return false}
+    if lhs.bytes != rhs.bytes {return false}
+    if lhs.entries != rhs.entries {return false}
+    if lhs.storedBytes != rhs.storedBytes {return false}
+    if lhs.oldest != rhs.oldest {return false}
+    if lhs.damagedJobs != rhs.damagedJobs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ext_JobStorage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".JobStorage"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}uuid\0\u{3}log_bytes\0\u{1}lines\0\u{1}samples\0\u{3}stored_bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.uuid) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.logBytes) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.lines) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.samples) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.storedBytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.uuid.isEmpty {
+      try visitor.visitSingularStringField(value: self.uuid, fieldNumber: 1)
+    }
+    if self.logBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.logBytes, fieldNumber: 2)
+    }
+    if self.lines != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lines, fieldNumber: 3)
+    }
+    if self.samples != 0 {
+      try visitor.visitSingularUInt64Field(value: self.samples, fieldNumber: 4)
+    }
+    if self.storedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.storedBytes, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ext_JobStorage, rhs: Joblet_Ext_JobStorage) -> Bool {
+    if lhs.uuid != rhs.uuid {return false}
+    if lhs.logBytes != rhs.logBytes {return false}
+    if lhs.lines != rhs.lines {return false}
+    if lhs.samples != rhs.samples {return false}
+    if lhs.storedBytes != rhs.storedBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -18,7 +18,7 @@ public struct LocalStores: Sendable {
         let directory = configuration.logDirectory
         return switch configuration.storage.logs.backend {
         case .localGzip: try LocalGzipLogStore(directory: directory, durability: durability)
-        case .sqlite: try SQLiteLogStore(path: configuration.logDatabase, durability: durability)
+        case .sqlite: try SQLiteLogStore(path: "\(directory)/logs.db", durability: durability)
         case .memory: MemoryLogStore()
         case .s3: nil
         }
@@ -29,7 +29,7 @@ public struct LocalStores: Sendable {
         let directory = configuration.metricDirectory
         return switch configuration.storage.metrics.backend {
         case .localGzip: try LocalGzipMetricStore(directory: directory, durability: durability)
-        case .sqlite: try SQLiteMetricStore(path: configuration.metricDatabase, durability: durability)
+        case .sqlite: try SQLiteMetricStore(path: "\(directory)/metrics.db", durability: durability)
         case .memory: MemoryMetricStore()
         case .s3: nil
         }
@@ -42,6 +42,19 @@ public struct LocalStores: Sendable {
         case .memory: MemoryJobStore()
         case .dynamodb: nil
         }
+    }
+
+    /// Opens the archives that retention copies to.
+    public func archives() throws -> Archives {
+        func directory(_ retention: Server.Configuration.Retention) -> String? {
+            retention.action == .archive ? retention.archiveDirectory : nil
+        }
+        let (logs, metrics) = (
+            directory(configuration.storage.logs.retention), directory(configuration.storage.metrics.retention)
+        )
+        return Archives(
+            logs: try logs.map { try LocalGzipLogStore(directory: "\($0)/logs", durability: durability) },
+            metrics: try metrics.map { try LocalGzipMetricStore(directory: "\($0)/metrics", durability: durability) })
     }
 }
 

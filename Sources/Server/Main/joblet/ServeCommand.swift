@@ -31,7 +31,8 @@ struct ServeCommand: AsyncParsableCommand {
                     configuration: configuration, shimProgram: ServeCommand.program("joblet-shim"),
                     jobs: try ServeCommand.embedded(stores.jobs(), "storage.state.backend"),
                     logs: try ServeCommand.embedded(stores.logs(), "storage.logs.backend"),
-                    metrics: try ServeCommand.embedded(stores.metrics(), "storage.metrics.backend"), logger: logger)
+                    metrics: try ServeCommand.embedded(stores.metrics(), "storage.metrics.backend"),
+                    archives: try stores.archives(), logger: logger)
             case .workers:
                 try await withWorkers(loaded, logger)
             }
@@ -54,7 +55,8 @@ struct ServeCommand: AsyncParsableCommand {
             loaded.configuration, programs: ServeCommand.programs, arguments: arguments, logger: logger)
         return try await Daemon(
             configuration: loaded.configuration, shimProgram: ServeCommand.program("joblet-shim"), jobs: workers.jobs,
-            logs: workers.logs, metrics: workers.metrics, workers: workers, logger: logger)
+            logs: workers.logs, metrics: workers.metrics, archives: try LocalStores(loaded.configuration).archives(),
+            workers: workers, logger: logger)
     }
 
     /// The directory of the daemon, beside which its other programs are installed.
