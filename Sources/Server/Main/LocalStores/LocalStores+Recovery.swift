@@ -15,7 +15,7 @@ extension LocalStores {
     /// Recovers the database of logs, which no one has open, where SQLite finds it damaged.
     public func recoverLogs() async throws(StorageError) -> Recovery {
         guard configuration.storage.logs.backend == .sqlite else { return .none }
-        let path = configuration.logDatabase
+        let path = logDatabase
         return try await recover { () throws(StorageError) in
             try SQLiteLogStore(path: path)
         } by: { () async throws(StorageError) in
@@ -26,7 +26,7 @@ extension LocalStores {
     /// Recovers the database of metrics as `recoverLogs` does that of logs.
     public func recoverMetrics() async throws(StorageError) -> Recovery {
         guard configuration.storage.metrics.backend == .sqlite else { return .none }
-        let path = configuration.metricDatabase
+        let path = metricDatabase
         return try await recover { () throws(StorageError) in
             try SQLiteMetricStore(path: path)
         } by: { () async throws(StorageError) in

@@ -76,7 +76,7 @@ public struct CopyTarget: ExpressibleByArgument, Sendable, CustomStringConvertib
         guard !Self.isSame(target.dataDirectory, source.dataDirectory) else { return nil }
         try FileManager.default.createDirectory(
             atPath: target.dataDirectory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        return try await StoreClaim.take(target.dataDirectory, socket: nil)
+        return try await StoreClaim.take(target.dataDirectory, sockets: [])
     }
 
     private var copyOntoItself: ValidationError { ValidationError("--to \(self): that is what would be copied") }

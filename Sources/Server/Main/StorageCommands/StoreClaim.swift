@@ -5,22 +5,28 @@ import Server
 /// Stores that no other process serves meanwhile: the locks of the data directory and of a worker's socket.
 public final class StoreClaim: Sendable {
     private let directory: DataDirectoryLock
-    private let socket: SocketLock?
+    private let sockets: [SocketLock]
 
-    private init(_ directory: DataDirectoryLock, _ socket: SocketLock?) {
+    private init(_ directory: DataDirectoryLock, _ sockets: [SocketLock]) {
         self.directory = directory
-        self.socket = socket
+        self.sockets = sockets
     }
 
-    /// Claims the data directory at `path`, which exists, and the worker's `socket` where there is one.
-    public static func take(_ path: String, socket: String?) async throws -> StoreClaim {
+    /// Claims the data directory at `path`, which exists, and what workers serve at `sockets`.
+    public static func take(_ path: String, sockets: [String]) async throws -> StoreClaim {
         guard FileManager.default.fileExists(atPath: path) else {
             throw CommandFailure("there is no data directory \(path)")
         }
         do {
             let directory = try DataDirectoryLock(path)
-            guard let socket else { return StoreClaim(directory, nil) }
-            return StoreClaim(directory, try await SocketLock.take(socket, patience: .zero))
+            var locks: [SocketLock] = []
+            do {
+                for socket in sockets { locks.append(try await SocketLock.take(socket, patience: .zero)) }
+            } catch {
+                StoreClaim(directory, locks).release()
+                throw error
+            }
+            return StoreClaim(directory, locks)
         } catch let error as EngineError where error.code == .failedPrecondition {
             throw CommandFailure("the stores are in use: \(error); stop it first")
         }
@@ -28,7 +34,7 @@ public final class StoreClaim: Sendable {
 
     /// Lets other processes have the stores.
     public func release() {
-        socket?.release()
+        for socket in sockets { socket.release() }
         directory.release()
     }
 }

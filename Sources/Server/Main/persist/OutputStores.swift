@@ -11,7 +11,7 @@ struct OutputStores {
     /// Claims and opens the stores of the configuration that `options` name; they are free again when `body` ends.
     static func with(_ options: StoreOptions, _ body: (OutputStores) async throws -> Void) async throws {
         let configuration = try options.load()
-        let claim = try await StoreClaim.take(configuration.dataDirectory, socket: configuration.persistSocket)
+        let claim = try await StoreClaim.take(configuration.dataDirectory, sockets: [configuration.persistSocket])
         defer { claim.release() }
         try await body(open(configuration))
     }

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Backends
+import LocalStores
 import Server
 import Storage
 import StorageCommands
@@ -30,24 +30,31 @@ struct PruneCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await OutputStores.with(options) { stores in
-            let storage = stores.configuration.storage
+            let configured = stores.configuration.storage
             let live = try await LiveJobs.all(stores.configuration)
+            let archives = dryRun ? Archives() : try LocalStores(stores.configuration).archives()
             var isWhole = try await prune(
-                stores.logs, "logs", storage.logs.retention, live,
-                archive: try archive(of: stores.logs, storage.logs.retention, storage.durability))
+                stores.logs, "logs", policy(configured.logs.retention), live,
+                archive: archives.logs.map { archive in
+                    let copy = LogCopy(from: stores.logs, to: archive)
+                    return { job throws(StorageError) in _ = try await copy.copy(job) }
+                })
             isWhole =
                 try await prune(
-                    stores.metrics, "metrics", storage.metrics.retention, live,
-                    archive: try archive(of: stores.metrics, storage.metrics.retention, storage.durability)) && isWhole
+                    stores.metrics, "metrics", policy(configured.metrics.retention), live,
+                    archive: archives.metrics.map { archive in
+                        let copy = MetricCopy(from: stores.metrics, to: archive)
+                        return { job throws(StorageError) in _ = try await copy.copy(job) }
+                    }) && isWhole
             if !isWhole { throw ExitCode(1) }
         }
     }
 
     private func prune(
-        _ store: any PrunableStore, _ what: String, _ retention: Server.Configuration.Retention, _ live: Set<JobID>,
+        _ store: any PrunableStore, _ what: String, _ policy: RetentionPolicy, _ live: Set<JobID>,
         archive: RetentionRun.Archive?
     ) async throws -> Bool {
-        let run = RetentionRun(of: policy(retention), on: store, archive: archive, isDryRun: dryRun)
+        let run = RetentionRun(of: policy, on: store, archive: archive, isDryRun: dryRun)
         let report = try await run.run(now: Tombstones.now(), live: { live })
         let deleted = report.deletedJobs.sorted { $0.key.rawValue < $1.key.rawValue }
         let causes = deleted.map { "\($0.value) by \($0.key.words)" }.joined(separator: ", ")
@@ -61,31 +68,12 @@ struct PruneCommand: AsyncParsableCommand {
     }
 
     private func policy(_ retention: Server.Configuration.Retention) -> RetentionPolicy {
-        if maxAge != nil || maxBytes != nil || maxJobBytes != nil {
+        guard maxAge == nil, maxBytes == nil, maxJobBytes == nil else {
             return RetentionPolicy(
                 maximumAge: maxAge?.nanoseconds, maximumTotalBytes: maxBytes?.bytes,
                 maximumJobBytes: maxJobBytes?.bytes)
         }
-        return RetentionPolicy(
-            maximumAge: retention.maxAge == .zero ? nil : retention.maxAge.wholeNanoseconds,
-            maximumTotalBytes: retention.maxBytes == 0 ? nil : UInt64(retention.maxBytes),
-            maximumJobBytes: retention.maxJobBytes == 0 ? nil : UInt64(retention.maxJobBytes))
-    }
-
-    private func archive(
-        of store: any LogStore, _ retention: Server.Configuration.Retention, _ durability: Durability
-    ) throws -> RetentionRun.Archive? {
-        guard !dryRun, retention.action == .archive, let directory = retention.archiveDirectory else { return nil }
-        let copy = LogCopy(from: store, to: try LocalGzipLogStore(directory: directory, durability: durability))
-        return { job throws(StorageError) in try await copy.copy(job) }
-    }
-
-    private func archive(
-        of store: any MetricStore, _ retention: Server.Configuration.Retention, _ durability: Durability
-    ) throws -> RetentionRun.Archive? {
-        guard !dryRun, retention.action == .archive, let directory = retention.archiveDirectory else { return nil }
-        let copy = MetricCopy(from: store, to: try LocalGzipMetricStore(directory: directory, durability: durability))
-        return { job throws(StorageError) in try await copy.copy(job) }
+        return RetentionPolicy(retention) ?? .unlimited
     }
 }
 

@@ -15,7 +15,7 @@ struct RepairCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try options.load()
-        let claim = try await StoreClaim.take(configuration.dataDirectory, socket: configuration.persistSocket)
+        let claim = try await StoreClaim.take(configuration.dataDirectory, sockets: [configuration.persistSocket])
         defer { claim.release() }
         let local = LocalStores(configuration)
         tell(try await local.recoverLogs(), "logs", "block")

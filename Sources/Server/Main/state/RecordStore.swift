@@ -8,9 +8,15 @@ struct RecordStore {
     let jobs: any JobStore
 
     /// Claims and opens the store of the configuration that `options` name; it is free again when `body` ends.
-    static func with(_ options: StoreOptions, _ body: (RecordStore) async throws -> Void) async throws {
+    ///
+    /// `more` are sockets of other workers, whose stores are claimed too.
+    static func with(
+        _ options: StoreOptions, claiming more: [KeyPath<Server.Configuration, String>] = [],
+        _ body: (RecordStore) async throws -> Void
+    ) async throws {
         let configuration = try options.load()
-        let claim = try await StoreClaim.take(configuration.dataDirectory, socket: configuration.stateSocket)
+        let claim = try await StoreClaim.take(
+            configuration.dataDirectory, sockets: [configuration.stateSocket] + more.map { configuration[keyPath: $0] })
         defer { claim.release() }
         try await body(
             RecordStore(configuration: configuration, jobs: try await StoreFactory(configuration).jobs()))

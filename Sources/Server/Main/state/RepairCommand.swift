@@ -14,7 +14,7 @@ struct RepairCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try options.load()
-        let claim = try await StoreClaim.take(configuration.dataDirectory, socket: configuration.stateSocket)
+        let claim = try await StoreClaim.take(configuration.dataDirectory, sockets: [configuration.stateSocket])
         defer { claim.release() }
         switch try await LocalStores(configuration).recoverJobs() {
         case .none: print("state: the backend \(configuration.storage.state.backend.rawValue) has nothing to mend")
