@@ -1,6 +1,7 @@
 import DaemonSupport
 import Foundation
 import JobletAPI
+import SwiftProtobuf
 import Testing
 
 extension DaemonTests {

@@ -25,7 +25,7 @@ struct RetentionService: Service {
     let logger: Logger
 
     func run() async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        await withTaskGroup(of: Void.self) { group in
             if let policy = RetentionPolicy(storage.logs.retention) {
                 repeated(in: &group, each: storage.logs.retention.cleanupInterval, "logs") { () throws(StorageError) in
                     report(try await engine.pruneLogs(policy, archive: archives.logs), "logs")
@@ -51,7 +51,7 @@ struct RetentionService: Service {
     }
 
     private func repeated(
-        in group: inout ThrowingTaskGroup<Void, any Error>, each interval: Duration, _ store: String,
+        in group: inout TaskGroup<Void>, each interval: Duration, _ store: String,
         _ body: @escaping @Sendable () async throws(StorageError) -> Void
     ) {
         group.addTask {
