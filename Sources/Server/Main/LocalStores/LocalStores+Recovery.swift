@@ -1,4 +1,5 @@
 import Backends
+import Server
 public import Storage
 
 extension LocalStores {

@@ -35,17 +35,11 @@ struct PruneCommand: AsyncParsableCommand {
             let archives = dryRun ? Archives() : try LocalStores(stores.configuration).archives()
             var isWhole = try await prune(
                 stores.logs, "logs", policy(configured.logs.retention), live,
-                archive: archives.logs.map { archive in
-                    let copy = LogCopy(from: stores.logs, to: archive)
-                    return { job throws(StorageError) in _ = try await copy.copy(job) }
-                })
+                archive: archive(of: stores.logs, in: archives.logs))
             isWhole =
                 try await prune(
                     stores.metrics, "metrics", policy(configured.metrics.retention), live,
-                    archive: archives.metrics.map { archive in
-                        let copy = MetricCopy(from: stores.metrics, to: archive)
-                        return { job throws(StorageError) in _ = try await copy.copy(job) }
-                    }) && isWhole
+                    archive: archive(of: stores.metrics, in: archives.metrics)) && isWhole
             if !isWhole { throw ExitCode(1) }
         }
     }
@@ -65,6 +59,18 @@ struct PruneCommand: AsyncParsableCommand {
                 + ", \(dryRun ? "would trim" : "trimmed") \(report.trimmedJobs), "
                 + "\(dryRun ? "would free" : "freed") \(Show.bytes(report.freedBytes))")
         return Outcome.tell(report.failures, of: what)
+    }
+
+    private func archive(of source: any LogStore, in target: (any LogStore)?) -> RetentionRun.Archive? {
+        guard let target else { return nil }
+        let copy = LogCopy(from: source, to: target)
+        return { job throws(StorageError) in _ = try await copy.copy(job) }
+    }
+
+    private func archive(of source: any MetricStore, in target: (any MetricStore)?) -> RetentionRun.Archive? {
+        guard let target else { return nil }
+        let copy = MetricCopy(from: source, to: target)
+        return { job throws(StorageError) in _ = try await copy.copy(job) }
     }
 
     private func policy(_ retention: Server.Configuration.Retention) -> RetentionPolicy {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LocalStores
+import Server
 import Storage
 import StorageCommands
 import Synchronization

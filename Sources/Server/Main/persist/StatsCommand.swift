@@ -1,4 +1,5 @@
 import ArgumentParser
+import Server
 import Storage
 import StorageCommands
 
@@ -36,7 +37,8 @@ struct StatsCommand: AsyncParsableCommand {
                         .init(
                             job: job, bytes: found.bytes, lines: found.lines, storedBytes: found.storedBytes,
                             oldest: found.times?.lowerBound))
-                } catch .corrupt {
+                } catch {
+                    guard case .corrupt = error else { throw error }
                     summary.addDamaged(job)
                 }
             }
@@ -59,7 +61,8 @@ struct StatsCommand: AsyncParsableCommand {
                         .init(
                             job: job, samples: found.samples, storedBytes: found.storedBytes,
                             oldest: found.times?.lowerBound))
-                } catch .corrupt {
+                } catch {
+                    guard case .corrupt = error else { throw error }
                     summary.addDamaged(job)
                 }
             }
