@@ -146,7 +146,7 @@ import Testing
         for job in jobs { bytes += try await node.logs().statistics(of: job).bytes }
         #expect(total["bytes"] as? UInt64 == bytes)
         let top = try #require(summaries[0]["top"] as? [[String: Any]])
-        let sizes = top.compactMap { $0["storedBytes"] as? Int }
+        let sizes = top.compactMap { $0["stored_bytes"] as? Int }
         #expect(sizes.count == 2 && sizes[0] >= sizes[1])
     }
 

@@ -54,7 +54,7 @@ public final class ProgressLine: Sendable {
             }
             return text
         case .entries(let name):
-            return "\(title): \(progress.jobs) jobs, \(progress.units) \(name), \(UInt64(rate))/s"
+            return "\(title): \(Show.count(progress.jobs, "job")), \(progress.units) \(name), \(UInt64(rate))/s"
         }
     }
 

@@ -123,6 +123,7 @@ public struct StoreSummary: Sendable, Encodable {
     public static func print(_ summaries: [StoreSummary], json: Bool) throws {
         if json {
             let encoder = JSONEncoder()
+            encoder.keyEncodingStrategy = .convertToSnakeCase
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             return Swift.print(String(decoding: try encoder.encode(summaries), as: UTF8.self))
         }
