@@ -187,12 +187,14 @@ if !coreOnly {
             swiftSettings: strict),
         .executableTarget(
             name: "persist",
-            dependencies: ["Server", "StorageCommands", "LocalStores", "Backends", "Storage", argumentParser],
+            dependencies: [
+                "Server", "StorageCommands", "LocalStores", "Backends", "Storage", argumentParser, logging,
+            ],
             path: "Sources/Server/Main/persist",
             swiftSettings: strict),
         .executableTarget(
             name: "state",
-            dependencies: ["Server", "StorageCommands", "LocalStores", "Storage", argumentParser],
+            dependencies: ["Server", "StorageCommands", "LocalStores", "Storage", argumentParser, logging],
             path: "Sources/Server/Main/state",
             swiftSettings: strict),
         .executableTarget(
