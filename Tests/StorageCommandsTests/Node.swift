@@ -53,7 +53,7 @@ final class Node {
             : try LocalGzipMetricStore(directory: "\(data)/metrics")
     }
 
-    func records() throws -> SQLiteJobStore { try SQLiteJobStore(path: "\(data)/state/jobs.db") }
+    func records() throws -> any JobStore { try SQLiteJobStore(path: "\(data)/state/jobs.db") }
 
     /// Stores output and samples of so many jobs, which ended long ago.
     func fill(_ count: Int) async throws -> [JobID] {
