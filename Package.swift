@@ -179,14 +179,22 @@ if !coreOnly {
             ],
             path: "Sources/Server/Main/joblet",
             swiftSettings: strict),
+        // What the commands of persist and state have in common.
+        .target(
+            name: "StorageCommands",
+            dependencies: ["Server", "LocalStores", "CloudBackends", "Engine", "Storage", argumentParser, logging],
+            path: "Sources/Server/Main/StorageCommands",
+            swiftSettings: strict),
         .executableTarget(
             name: "persist",
-            dependencies: ["Server", "LocalStores", "CloudBackends", "Storage", argumentParser, logging],
+            dependencies: [
+                "Server", "StorageCommands", "LocalStores", "Backends", "Storage", argumentParser, logging,
+            ],
             path: "Sources/Server/Main/persist",
             swiftSettings: strict),
         .executableTarget(
             name: "state",
-            dependencies: ["Server", "LocalStores", "CloudBackends", "Storage", argumentParser, logging],
+            dependencies: ["Server", "StorageCommands", "LocalStores", "Storage", argumentParser, logging],
             path: "Sources/Server/Main/state",
             swiftSettings: strict),
         .executableTarget(
@@ -244,6 +252,13 @@ if !coreOnly {
                 "Server", "Engine", "JobletAPI", "Storage", "Backends", "StorageConformance", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StorageCommandsTests",
+            dependencies: [
+                "persist", "state", "Engine", "Storage", "Backends", "StorageConformance", "TestSupport",
+                "DaemonSupport",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -1,12 +1,15 @@
-/// A store that finds and mends damage in what it keeps.
-///
-/// Nothing should be written meanwhile.
-public protocol RepairableStore: Sendable {
+/// A store that can say whether it is sound as a whole.
+public protocol CheckableStore: Sendable {
     /// What is wrong with the store as a whole, in words; nothing where it is sound.
     ///
     /// Says nothing about the content of single jobs: reading them all does.
     func integrityProblems() async throws(StorageError) -> [String]
+}
 
+/// A store that finds and mends damage in what it keeps.
+///
+/// Nothing should be written meanwhile.
+public protocol RepairableStore: CheckableStore {
     /// Mends what is damaged, job by job, and calls `body` with what was done for each.
     ///
     /// What cannot be brought back is replaced by notes of what is lost; what is sound stays as it is.

@@ -5,7 +5,7 @@ public import Storage
 ///
 /// The schema is described in docs/storage.md. A `put` is one transaction, however many records it
 /// holds; readers see the state before or after it and wait for no writer.
-public final class SQLiteJobStore: JobStore {
+public final class SQLiteJobStore: JobStore, CheckableStore {
     let database: DatabasePool
     private let now: @Sendable () -> Int64
 

@@ -5,14 +5,14 @@ public import Storage
 ///
 /// The schema is described in docs/storage.md. An `append` is one transaction; readers see the state before or after
 /// it and wait for no writer.
-public final class SQLiteMetricStore: MetricStore {
+public final class SQLiteMetricStore: MetricStore, CheckableStore {
     let database: DatabasePool
 
     /// Opens the database at `path`, made with mode 0600 in a directory with mode 0700 where missing.
     ///
     /// With `power` every commit is synced to the disk, with `process` only checkpoints are.
     public init(path: String, durability: Durability = .process) throws(StorageError) {
-        database = try DatabasePool.open(path, label: "joblet.metrics", durability, MetricSchema.migrator)
+        database = try Self.open(path, durability)
     }
 
     public func append(_ samples: [MetricSample], to job: JobID) async throws(StorageError) {
@@ -68,6 +68,23 @@ public final class SQLiteMetricStore: MetricStore {
 
     public func statistics(of job: JobID) async throws(StorageError) -> MetricStatistics {
         try await read { db in try db.metricStatistics(of: job) }
+    }
+
+    /// What `PRAGMA integrity_check` finds; none where the database is sound.
+    public func integrityProblems() async throws(StorageError) -> [String] {
+        try await SQLiteMaintenance.shared.integrityProblems(of: database)
+    }
+
+    /// Saves what can be read of a damaged database at `path`, which no one has open, into a new one in its place.
+    ///
+    /// The damaged files stay beside it with `.damaged` behind their names. Returns how many samples were saved.
+    public static func recover(path: String) async throws(StorageError) -> Int {
+        try await SQLiteMaintenance.shared.recover(path, open: { path throws(StorageError) in try open(path, .power) })[
+            "samples"] ?? 0
+    }
+
+    private static func open(_ path: String, _ durability: Durability) throws(StorageError) -> DatabasePool {
+        try DatabasePool.open(path, label: "joblet.metrics", durability, MetricSchema.migrator)
     }
 
     private func read<Value: Sendable>(

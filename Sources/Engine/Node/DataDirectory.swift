@@ -2,7 +2,6 @@ import Foundation
 import Glibc
 import Kernel
 public import Storage
-import Synchronization
 
 /// The node's data directory: held by one daemon at a time, and the home of the node's identity.
 public final class DataDirectory: Sendable {
@@ -10,7 +9,7 @@ public final class DataDirectory: Sendable {
     public let path: String
     /// The node's id and the directory's own random id.
     public let identity: NodeIdentity
-    private let lock: Mutex<FileDescriptor?>
+    private let lock: DataDirectoryLock
 
     /// Takes the directory at `path`, making what is missing.
     ///
@@ -19,18 +18,16 @@ public final class DataDirectory: Sendable {
         self.path = path
         do throws(SystemCallError) {
             for name in ["", "/journal", "/staging", "/work"] { try Directory.create(path + name) }
-            let file = try FileDescriptor.open("\(path)/lock", flags: O_RDWR | O_CREAT)
-            if flock(file.number, LOCK_EX | LOCK_NB) != 0 {
-                guard errno == EWOULDBLOCK else { throw .current("lock \(path)") }
-                throw SystemCallError("another joblet daemon holds \(path)", code: EWOULDBLOCK)
-            }
-            lock = Mutex(file)
+        } catch {
+            throw EngineError(.internal, "\(error)")
+        }
+        lock = try DataDirectoryLock(path)
+        do throws(SystemCallError) {
             let generated = try DataDirectory.text("\(path)/node.id") { UUID().uuidString.lowercased() }
             let incarnation = try DataDirectory.text("\(path)/incarnation") { UUID().uuidString.lowercased() }
             identity = NodeIdentity(id: nodeID.isEmpty ? generated : nodeID, incarnation: incarnation)
         } catch {
-            throw error.code == EWOULDBLOCK
-                ? EngineError(.failedPrecondition, error.operation) : EngineError(.internal, "\(error)")
+            throw EngineError(.internal, "\(error)")
         }
     }
 
@@ -45,13 +42,7 @@ public final class DataDirectory: Sendable {
     }
 
     /// Lets another daemon take the directory.
-    func release() {
-        lock.withLock { file in
-            // Closing is not enough: a child that is just being made has a copy until it executes its program.
-            if let file { flock(file.number, LOCK_UN) }
-            file = nil
-        }
-    }
+    func release() { lock.release() }
 
     /// The id of the running boot.
     public static func bootID() -> String {

@@ -55,13 +55,13 @@ enum Digits {
 }
 
 /// Sizes such as `64MiB`.
-enum ByteSize {
+public enum ByteSize {
     private static let shifts = [
         "": 0, "B": 0, "KB": 10, "KIB": 10, "MB": 20, "MIB": 20, "GB": 30, "GIB": 30, "TB": 40, "TIB": 40,
     ]
 
     /// Bytes that a text means, nil if it is not a size or too large to count.
-    static func parse(_ text: String) -> Int? {
+    public static func parse(_ text: String) -> Int? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let unit = text.dropFirst(digits.count).drop { $0 == " " }.uppercased()
         guard let number = Digits.number(digits), let shift = shifts[unit] else { return nil }
@@ -80,7 +80,7 @@ enum ByteSize {
 }
 
 /// Durations in the syntax of Go's `time.ParseDuration`: numbers with units, one after the other.
-enum GoDuration {
+public enum GoDuration {
     /// Nanoseconds of each unit.
     private static let units: [(name: String, nanoseconds: Int64)] = [
         ("ns", 1), ("us", 1000), ("µs", 1000), ("μs", 1000), ("ms", 1_000_000), ("s", 1_000_000_000),
@@ -88,7 +88,7 @@ enum GoDuration {
     ]
 
     /// The duration that a text means, nil if it is not one or exceeds 292 years; negative ones are not accepted.
-    static func parse(_ text: String) -> Duration? {
+    public static func parse(_ text: String) -> Duration? {
         if text == "0" { return .zero }
         var rest = Substring(text)
         var total: Int64 = 0

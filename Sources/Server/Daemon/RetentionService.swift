@@ -83,7 +83,7 @@ struct RetentionService: Service {
 
 extension RetentionPolicy {
     /// The policy of the configuration; nil where everything is kept.
-    init?(_ retention: Configuration.Retention) {
+    public init?(_ retention: Configuration.Retention) {
         self.init(
             maximumAge: retention.maxAge > .zero ? retention.maxAge.nanoseconds : nil,
             maximumTotalBytes: retention.maxBytes > 0 ? UInt64(retention.maxBytes) : nil,

@@ -78,7 +78,9 @@ public final class DynamoDBJobStore: JobStore {
         return nil
     }
 
-    private func put(all records: ArraySlice<JobRecord>) async throws(StorageError) {
+    private func put(all given: ArraySlice<JobRecord>) async throws(StorageError) {
+        // Of several versions of a job only the highest would stay: the others need no write.
+        let records = Dictionary(given.map { ($0.id, $0) }) { $0.version >= $1.version ? $0 : $1 }.values
         var failure: StorageError?
         await withTaskGroup(of: StorageError?.self) { group in
             for (index, record) in records.enumerated() {

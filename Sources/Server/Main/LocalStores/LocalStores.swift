@@ -4,7 +4,7 @@ public import Storage
 
 /// The stores on this machine that a configuration names: what the daemon and its workers have in common.
 public struct LocalStores: Sendable {
-    private let configuration: Server.Configuration
+    let configuration: Server.Configuration
 
     /// The stores of `configuration`; nothing is opened yet.
     public init(_ configuration: Server.Configuration) {
@@ -13,12 +13,16 @@ public struct LocalStores: Sendable {
 
     private var durability: Durability { configuration.storage.durability }
 
+    /// The databases of the backend `sqlite`.
+    var logDatabase: String { "\(configuration.logDirectory)/logs.db" }
+    var metricDatabase: String { "\(configuration.metricDirectory)/metrics.db" }
+
     /// Opens the log store; nil where the configuration names one in the cloud.
     public func logs() throws -> (any LogStore)? {
         let directory = configuration.logDirectory
         return switch configuration.storage.logs.backend {
         case .localGzip: try LocalGzipLogStore(directory: directory, durability: durability)
-        case .sqlite: try SQLiteLogStore(path: "\(directory)/logs.db", durability: durability)
+        case .sqlite: try SQLiteLogStore(path: logDatabase, durability: durability)
         case .memory: MemoryLogStore()
         case .s3: nil
         }
@@ -29,7 +33,7 @@ public struct LocalStores: Sendable {
         let directory = configuration.metricDirectory
         return switch configuration.storage.metrics.backend {
         case .localGzip: try LocalGzipMetricStore(directory: directory, durability: durability)
-        case .sqlite: try SQLiteMetricStore(path: "\(directory)/metrics.db", durability: durability)
+        case .sqlite: try SQLiteMetricStore(path: metricDatabase, durability: durability)
         case .memory: MemoryMetricStore()
         }
     }

@@ -30,8 +30,7 @@ public struct WorkerProgram: Sendable {
         if let parent, !ParentProcess.end(with: SIGTERM, afterEndOf: parent) {
             throw EngineError(.failedPrecondition, "process \(parent), for which this one was started, has ended")
         }
-        try SocketDirectory.create(for: socket)
-        let lock = try await SocketLock.take(socket)
+        let lock = try await SocketLock.take(socket, patience: SocketLock.patience)
         defer { lock.release() }
         let opened = try await stores()
         let server = try await WorkerServer.start(
@@ -58,34 +57,4 @@ public struct WorkerProgram: Sendable {
 /// Waits for the end of the program.
 private struct UntilShutdown: Service {
     func run() async throws { try await gracefulShutdown() }
-}
-
-/// Makes sure that one process at a time serves a socket and has the stores behind it open.
-private final class SocketLock: Sendable {
-    private static let patience = Duration.seconds(15)
-
-    private let descriptor: Int32
-
-    private init(_ descriptor: Int32) { self.descriptor = descriptor }
-
-    /// Waits for the process that served the socket before, which may be about to end.
-    static func take(_ socket: String) async throws -> SocketLock {
-        let path = "\(socket).lock"
-        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw EngineError(.failedPrecondition, "open \(path): \(String(cString: strerror(errno)))")
-        }
-        let start = ContinuousClock.now
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-            guard ContinuousClock.now - start < patience else {
-                close(descriptor)
-                throw EngineError(.failedPrecondition, "another process serves \(socket)")
-            }
-            // Nothing tells of the end of a process that is no child.
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        return SocketLock(descriptor)
-    }
-
-    func release() { close(descriptor) }
 }
