@@ -53,6 +53,7 @@ extension DaemonTests.RoleTests {
         "joblet.ext.TransferService/RunJobWithUploads": ("run_job", false),
         "joblet.ext.TransferService/CopyFromJob": ("copy_from_job", false),
         "joblet.ext.NodeService/GetNodeInfo": ("get_node_info", true),
+        "joblet.ext.StorageService/GetStorageStats": ("get_storage_stats", true),
         "joblet.persist.PersistService/Ping": ("ping_storage", true),
         "joblet.persist.PersistService/QueryLogs": ("query_logs", true),
         "joblet.persist.PersistService/QueryMetrics": ("query_metrics", true),

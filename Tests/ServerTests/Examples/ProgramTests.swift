@@ -34,6 +34,27 @@ extension DaemonTests.ProgramTests {
         #expect(printed.errors == "" && printed.status == 0, "\(printed)")
     }
 
+    @Test func `what is stored is told, with the largest jobs`() async throws {
+        try await DaemonProcess.run { daemon in
+            let terminal = try Terminal(daemon)
+            let id = try await terminal.start("sh -c 'seq 1 2000; seq 1 5 >&2'")
+            _ = try await daemon.connect { try await $0.end(of: id) }
+            #expect(await holds { names(in: "\(daemon.dataDirectory)/outbox").isEmpty })
+            let listed = try await terminal.type("rnx storage stats --json --top 1")
+            let json = try listed.object
+            let logs = try #require(json["logs"] as? [String: Any], "\(listed)")
+            #expect(logs["jobs"] as? Int == 1)
+            #expect(logs["lines"] as? Int == 2005)
+            #expect(logs["bytes"] as? Int == 8903)
+            #expect((json["metrics"] as? [String: Any])?["samples"] as? Int ?? 0 >= 2)
+            #expect(json["job_records"] as? Int == 1)
+            #expect((json["largest"] as? [[String: Any]])?.map { $0["uuid"] as? String } == [id])
+            let printed = try await terminal.type("rnx storage stats")
+            #expect(printed.output.contains("Logs:    1 jobs, 2005 lines"), "\(printed)")
+            #expect(printed.status == 0)
+        }
+    }
+
     @Test func `options behind the command are the command's`() async throws {
         let terminal = try Terminal(SharedDaemon.current)
         let id = try await terminal.start("echo --help --json --max-cpu=1 -- -h")
