@@ -26,7 +26,7 @@ struct ArgumentOrder: Equatable {
             path = ["version"]
         }
         var later: [String] = []
-        if path == ["job"] {
+        if let group = path.first, path.count == 1, Self.groups.contains(group) {
             later = Self.sharedOptions(&words)
             if let verb = words.first, !verb.hasPrefix("-") {
                 path.append(verb)
@@ -43,6 +43,9 @@ struct ArgumentOrder: Equatable {
             wantsJSON = (shared + later + words.prefix { $0 != "--" }).contains("--json")
         }
     }
+
+    /// Commands that have commands of their own.
+    private static let groups: Set<String> = ["job", "storage"]
 
     static let jobVerbs: Set<String> = [
         "run", "list", "status", "log", "metrics", "stop", "cancel", "delete", "delete-all", "cp",

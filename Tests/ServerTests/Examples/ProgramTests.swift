@@ -40,7 +40,7 @@ extension DaemonTests.ProgramTests {
             let id = try await terminal.start("sh -c 'seq 1 2000; seq 1 5 >&2'")
             _ = try await daemon.connect { try await $0.end(of: id) }
             #expect(await holds { names(in: "\(daemon.dataDirectory)/outbox").isEmpty })
-            let listed = try await terminal.type("rnx storage stats --json --top 1")
+            let listed = try await terminal.type("rnx --json storage stats --top 1")
             let json = try listed.object
             let logs = try #require(json["logs"] as? [String: Any], "\(listed)")
             #expect(logs["jobs"] as? Int == 1)
