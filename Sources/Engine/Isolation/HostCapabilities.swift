@@ -51,7 +51,7 @@ public struct HostCapabilities: Sendable, Hashable {
             [
                 MountProbe.fileSystem("tmpfs", consequence: "no job can start"),
                 MountProbe.fileSystem("overlay", consequence: "runtimes cannot be layered"),
-                SystemProbe.loopDevices(), SystemProbe.packetFilter(),
+                SystemProbe.workQuota(), SystemProbe.packetFilter(),
                 SystemProbe.graphics(), SystemProbe.resourceCapability(),
             ],
         ]

@@ -35,12 +35,20 @@ enum SystemProbe {
         }
     }
 
-    static func loopDevices() -> Capability {
+    /// What limits a work directory on disk: a file system of its own in a file, on a loop device.
+    static func workQuota() -> Capability {
         let control = joblet_open(AT_FDCWD, "/dev/loop-control", O_RDWR, 0)
         if control >= 0 { close(control) }
+        let failure: String? =
+            if control < 0 {
+                "/dev/loop-control: \(SystemCallError.message(for: -control))"
+            } else if WorkImage.program == nil {
+                "mkfs.ext4 is not installed"
+            } else {
+                nil
+            }
         return Capability(
-            name: "loop devices",
-            failure: control >= 0 ? nil : "/dev/loop-control: \(SystemCallError.message(for: -control))",
+            name: "quota of work directories", failure: failure,
             consequence: "jobs with a work directory on disk cannot start, unless work.diskMax is 0")
     }
 

@@ -15,7 +15,7 @@ struct WorkImage {
         try file.truncate(to: Int(clamping: bytes))
         // No journal and no room for root: after a crash of the host the job is over and its files are as they are.
         let options = "lazy_itable_init=1,nodiscard,root_owner=\(owner):\(owner)"
-        try WorkImage.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", options, path])
+        try WorkImage.makeFileSystem(["-q", "-F", "-m", "0", "-O", "^has_journal", "-E", options, path])
     }
 
     /// Whether the file system is mounted.
@@ -46,16 +46,17 @@ struct WorkImage {
         if unlink(path) != 0, errno != ENOENT { throw .current("unlink \(path)") }
     }
 
-    /// Runs a program of the system administrator's to its end.
-    private static func run(_ arguments: [String]) throws(SystemCallError) {
-        let name = arguments[0]
-        let places: [String] = ["/usr/sbin/\(name)", "/sbin/\(name)"]
-        guard let program = places.first(where: { path in access(path, X_OK) == 0 }) else {
-            throw SystemCallError("\(name) is not installed", code: ENOENT)
-        }
-        var words = arguments.map { strdup($0) } + [nil]
+    /// The program that makes file systems; nil where it is not installed.
+    static var program: String? {
+        let places: [String] = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"]
+        return places.first { path in access(path, X_OK) == 0 }
+    }
+
+    private static func makeFileSystem(_ arguments: [String]) throws(SystemCallError) {
+        guard let program else { throw SystemCallError("mkfs.ext4 is not installed", code: ENOENT) }
+        var words = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         let code = try check(joblet_run(program, &words), "start \(program)")
-        guard code == 0 else { throw SystemCallError("\(name) failed with exit code \(code)", code: EIO) }
+        guard code == 0 else { throw SystemCallError("mkfs.ext4 failed with exit code \(code)", code: EIO) }
     }
 }
