@@ -1,3 +1,5 @@
+public import Storage
+
 /// Why the engine did not do what it was asked, in a form that a server turns into a status code.
 public struct EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kind of failure.
@@ -30,4 +32,11 @@ public struct EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String { message }
+
+    /// Several jobs have ids that begin with `prefix`; ten are named.
+    public static func ambiguous(_ prefix: JobIDPrefix, _ jobs: some Collection<JobID>) -> EngineError {
+        let names = jobs.sorted().prefix(10).map(\.description).joined(separator: ", ")
+        return EngineError(
+            .invalidArgument, "job id \(prefix) is ambiguous: \(names)\(jobs.count > 10 ? ", …" : "")")
+    }
 }

@@ -234,17 +234,14 @@ extension JobEngine {
         // The store may read a state with a job whose deletion ends meanwhile.
         let deletedBefore = deleted
         do throws(StorageError) {
-            // More than are named, for those that are deleted.
-            found.formUnion(try await jobStore.ids(prefix: prefix, limit: 10 + deleted.count))
+            // One more than are named, and more for those that are deleted.
+            found.formUnion(try await jobStore.ids(prefix: prefix, limit: 11 + deleted.count))
         } catch {
             throw EngineError(.unavailable, "job records cannot be read: \(error)")
         }
         found.subtract(deletedBefore.union(deleted))
         guard let first = found.first else { throw EngineError(.notFound, "job not found: \(prefix)") }
-        guard found.count == 1 else {
-            let names = found.sorted().prefix(10).map(\.description).joined(separator: ", ")
-            throw EngineError(.invalidArgument, "job id \(prefix) is ambiguous: \(names)")
-        }
+        guard found.count == 1 else { throw .ambiguous(prefix, found) }
         return first
     }
 

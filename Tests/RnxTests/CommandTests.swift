@@ -11,14 +11,14 @@ import Testing
         #expect(plain.follow)
         #expect(plain.job.uuid == "f47ac10b")
 
-        let line = "job log --no-follow --stream stderr --lines=5 --grep -x --since 10m --until=2h --timestamps u"
+        let line = "job log --no-follow --stream stderr --lines=5 --grep -x --since 2h --until=10m --timestamps u"
         let full = try parse(words(line), as: LogCommand.self)
         #expect(!full.follow)
         #expect(full.stream == [.stderr])
         #expect(full.tail == 5)
         #expect(full.grep == "-x")
-        #expect(full.since == "10m")
-        #expect(full.until == "2h")
+        #expect(full.since == "2h")
+        #expect(full.until == "10m")
         #expect(full.timestamps)
         #expect(try parse(words("log u --tail 7"), as: LogCommand.self).tail == 7)
     }
@@ -26,9 +26,10 @@ import Testing
     @Test(
         "Wrong command lines are refused",
         arguments: [
-            "log", "log u --tail 0", "log u --tail x", "log u --stream both", "log u --since yesterday",
+            "log", "log u --tail 0", "log u --tail x", "log u --tail -1", "log u --since 10m --until 2h",
+            "log u --stream both", "log u --since yesterday",
             "log u v", "metrics", "metrics u v", "metrics u --from yesterday", "metrics u --to x", "status", "stop",
-            "delete", "delete-all x", "list --limit 0", "list --limit -1", "cp a b",
+            "delete", "delete-all x", "list --limit 0", "list --status bogus", "list --limit -1", "cp a b",
             "cp :/x b", "cp a:/x", "job nonsense", "nonsense",
         ])
     func refused(_ line: String) {

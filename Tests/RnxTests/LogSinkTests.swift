@@ -65,6 +65,8 @@ import Testing
         var lines = TimestampedLines()
         let output = lines.add(chunk(String(repeating: "x", count: TimestampedLines.longest + 1)))
         #expect(output.count > TimestampedLines.longest)
+        let rest = String(decoding: lines.add(chunk("yz\nnext\n")), as: UTF8.self)
+        #expect(rest.split(separator: "\n").map { $0.drop { $0 != " " } } == [" [continued] yz", " next"])
         #expect(lines.finish().isEmpty)
     }
 

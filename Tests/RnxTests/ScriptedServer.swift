@@ -12,7 +12,7 @@ struct ScriptedServer: RegistrableRPCService {
     var jobs: [Joblet_Job] = []
     var limits = Joblet_Ext_NodeInfo.with { $0.version = "9.9" }
     var run: @Sendable (Joblet_RunJobRequest) async throws -> Joblet_RunJobResponse = { _ in throw Self.unexpected }
-    var status: @Sendable (String) async throws -> Joblet_GetJobStatusRes = { _ in throw Self.unexpected }
+    var status: @Sendable (String) async throws -> Joblet_GetJobStatusRes = { id in .with { $0.uuid = id } }
     var logs: @Sendable (Joblet_GetJobLogsReq, RPCWriter<Joblet_DataChunk>) async throws -> Void = { _, _ in
         throw Self.unexpected
     }

@@ -148,7 +148,8 @@ extension DaemonTests.JobServiceTests {
             let prefix = try #require(Dictionary(grouping: ids) { $0.prefix(1) }.first { $0.value.count > 1 }?.key)
             let candidates = all.filter { $0.hasPrefix(prefix) }
             for call in Call.allCases {
-                let names = candidates.sorted().prefix(10).joined(separator: ", ")
+                let names =
+                    candidates.sorted().prefix(10).joined(separator: ", ") + (candidates.count > 10 ? ", …" : "")
                 await expectRefusal(.invalidArgument, "job id \(prefix) is ambiguous: \(names)") {
                     try await call.make(String(prefix), client)
                 }

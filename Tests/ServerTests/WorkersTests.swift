@@ -181,6 +181,9 @@ extension DaemonTests.WorkersTests {
                 let deleted = try await client.persist.deleteJob(.with { $0.jobID = String(job.prefix(13)) })
                 #expect(deleted.success && deleted.message == "Logs and metrics of job \(job) deleted")
                 await expectRefusal(.notFound, "job not found: \(job)") { try await client.lines(job) }
+                await expectRefusal(.notFound, "job not found: \(job)") {
+                    try await client.persist.deleteJob(.with { $0.jobID = job })
+                }
             }
         }
     }

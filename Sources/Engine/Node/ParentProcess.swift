@@ -1,14 +1,57 @@
 import CLinux
 public import Glibc
+import Kernel
 
 /// The process that started this one.
 public enum ParentProcess {
-    /// Has the kernel send `signal` to this process when its parent ends (PR_SET_PDEATHSIG, prctl(2)).
+    /// Sends `signal` to this process when the process `parent`, its parent now, has ended.
     ///
-    /// Returns false where `parent` has ended already. The kernel counts the thread that started this process as its
-    /// parent: it must not end before the process does.
+    /// Returns false where `parent` has ended already or cannot be watched. A pidfd (pidfd_open(2)) is watched by a
+    /// thread that lasts: PR_SET_PDEATHSIG would end with the thread that set it, and threads of a pool come and go.
     public static func end(with signal: Int32, afterEndOf parent: pid_t) -> Bool {
-        guard joblet_prctl(JOBLET_PR_SET_PDEATHSIG, UInt64(signal), 0) == 0 else { return false }
-        return getppid() == parent
+        let watched = joblet_pidfd_open(parent)
+        guard watched >= 0 else { return false }
+        // Of a parent that had ended the id may be another's by now.
+        guard getppid() == parent else {
+            close(watched)
+            return false
+        }
+        let watch = Watch(parent: FileDescriptor(owning: watched), signal: signal)
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        pthread_attr_setstacksize(&attributes, 256 << 10)
+        var thread = pthread_t()
+        let argument = Unmanaged.passRetained(watch)
+        let status = pthread_create(
+            &thread, &attributes,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Watch>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, argument.toOpaque())
+        guard status == 0 else {
+            argument.release()
+            return false
+        }
+        return true
+    }
+
+    private final class Watch: Sendable {
+        private let parent: FileDescriptor
+        private let signal: Int32
+
+        init(parent: FileDescriptor, signal: Int32) {
+            self.parent = parent
+            self.signal = signal
+        }
+
+        /// Waits for the end of the parent: then its pidfd is readable.
+        func run() {
+            var event = pollfd(fd: parent.number, events: Int16(POLLIN), revents: 0)
+            while poll(&event, 1, -1) < 0, errno == EINTR {}
+            kill(getpid(), signal)
+        }
     }
 }

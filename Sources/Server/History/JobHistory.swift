@@ -55,12 +55,9 @@ struct StoredHistory: JobHistory {
         // Ten are named where there are several.
         if let logs = stores.logs { found.formUnion(try await logs.jobs(after: start, limit: 11)) }
         if let metrics = stores.metrics { found.formUnion(try await metrics.jobs(after: start, limit: 11)) }
-        let matches = found.filter { prefix.matches($0) }.sorted()
+        let matches = found.filter { prefix.matches($0) }
         guard let first = matches.first else { throw missing(text) }
-        guard matches.count == 1 else {
-            let names = matches.prefix(10).map(\.description).joined(separator: ", ")
-            throw EngineError(.invalidArgument, "job id \(prefix) is ambiguous: \(names)")
-        }
+        guard matches.count == 1 else { throw EngineError.ambiguous(prefix, matches) }
         return first
     }
 

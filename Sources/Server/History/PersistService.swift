@@ -56,12 +56,12 @@ struct PersistService: Joblet_Persist_PersistService.SimpleServiceProtocol {
                 message.message = "Job ID cannot be empty"
                 return message
             }
+            let job = try await history.resolve(request.jobID)
             do {
-                let job = try await history.resolve(request.jobID)
                 try await history.delete(job)
                 message.success = true
                 message.message = "Logs and metrics of job \(job) deleted"
-            } catch let error as EngineError where error.code != .unavailable {
+            } catch let error as EngineError where error.code != .unavailable && error.code != .notFound {
                 message.message = error.message
             }
             return message

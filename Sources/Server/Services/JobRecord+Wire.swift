@@ -37,7 +37,7 @@ extension JobRecord {
         message.createdAtNs = createdAt
         message.startedAtNs = startedAt ?? 0
         message.endedAtNs = endedAt ?? 0
-        message.pid = pid
+        message.pid = status == .running ? pid : 0
         message.network = specification.network
         return message
     }
@@ -68,7 +68,7 @@ extension JobRecord {
         message.createdAtNs = createdAt
         message.startedAtNs = startedAt ?? 0
         message.endedAtNs = endedAt ?? 0
-        message.pid = pid
+        message.pid = status == .running ? pid : 0
         message.init_p = specification.usesInit
         message.durability = specification.durability.rawValue
         message.keepWork = specification.keepsWork

@@ -19,6 +19,10 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
                 for file in request.uploads {
                     let path = try WorkPath(file.path)
                     if file.isDirectory {
+                        guard file.content.isEmpty else {
+                            throw EngineError(
+                                .invalidArgument, "upload '\(file.path.prefix(128))': a directory has no content")
+                        }
                         try await uploads?.makeDirectory(path, mode: file.mode)
                     } else {
                         try await uploads?.beginFile(path, mode: file.mode)

@@ -21,8 +21,9 @@ struct GRPCService: Service {
 
     func run() async throws {
         let closing = ClosingSignal()
+        let address = try ListenAddress(host: configuration.server.address, port: configuration.server.port)
         let transport = HTTP2ServerTransport.Posix(
-            address: address, transportSecurity: tls.transportSecurity, config: transportConfiguration)
+            address: address.resolved, transportSecurity: tls.transportSecurity, config: transportConfiguration)
         let server = GRPCServer(
             transport: transport, services: services(closing), interceptors: [RoleInterceptor()])
         try await withThrowingTaskGroup(of: Bool.self) { group in
@@ -47,14 +48,11 @@ struct GRPCService: Service {
             defer { group.cancelAll() }
             do {
                 while let isOver = try await group.next(), !isOver {}
-            } catch is CancellationError {}
+            } catch is CancellationError {
+            } catch {
+                throw address.explanation(of: error)
+            }
         }
-    }
-
-    private var address: GRPCNIOTransportHTTP2Posix.SocketAddress {
-        configuration.server.address.contains(":")
-            ? .ipv6(host: configuration.server.address, port: configuration.server.port)
-            : .ipv4(host: configuration.server.address, port: configuration.server.port)
     }
 
     func services(_ closing: ClosingSignal) -> [any RegistrableRPCService] {

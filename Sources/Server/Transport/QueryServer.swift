@@ -10,8 +10,12 @@ struct QueryServer: Service {
     /// How long calls may take to end once the server is told to stop.
     private static let closingTime = Duration.seconds(1)
 
-    private let address: GRPCNIOTransportHTTP2Posix.SocketAddress
-    private let socket: String?
+    private enum Address {
+        case socket(String)
+        case tcp(ListenAddress)
+    }
+
+    private let address: Address
     private let tls: ServerTLS?
     private let interceptors: [any ServerInterceptor]
     private let history: any JobHistory
@@ -25,15 +29,10 @@ struct QueryServer: Service {
         // Who may open the socket may do everything: it is root's, as the stores are.
         var servers = [
             QueryServer(
-                address: .unixDomainSocket(path: configuration.querySocket), socket: configuration.querySocket,
-                tls: nil, interceptors: [], history: history, configuration: configuration, logger: logger)
+                address: .socket(configuration.querySocket), tls: nil, interceptors: [], history: history,
+                configuration: configuration, logger: logger)
         ]
         if let (host, port) = Configuration.hostAndPort(configuration.storage.query.address), let port {
-            let name = host ?? "0.0.0.0"
-            let address: GRPCNIOTransportHTTP2Posix.SocketAddress =
-                name.contains(":")
-                ? .ipv6(host: name, port: port)
-                : .ipv4(host: name == "localhost" ? "127.0.0.1" : name, port: port)
             let tls =
                 configuration.storage.query.tls
                 ? try ServerTLS(
@@ -41,7 +40,7 @@ struct QueryServer: Service {
                 : nil
             servers.append(
                 QueryServer(
-                    address: address, socket: nil, tls: tls,
+                    address: .tcp(try ListenAddress(host: host ?? "0.0.0.0", port: port)), tls: tls,
                     interceptors: tls == nil ? [ReadOnlyInterceptor()] : [RoleInterceptor()], history: history,
                     configuration: configuration, logger: logger))
         }
@@ -56,7 +55,8 @@ struct QueryServer: Service {
         transportConfiguration.http2.targetWindowSize = 1 << 20
         tls?.configure(&transportConfiguration)
         let transport = HTTP2ServerTransport.Posix(
-            address: address, transportSecurity: tls?.transportSecurity ?? .plaintext, config: transportConfiguration)
+            address: transportAddress, transportSecurity: tls?.transportSecurity ?? .plaintext,
+            config: transportConfiguration)
         let server = GRPCServer(
             transport: transport, services: [PersistService(history: history, closing: closing)],
             interceptors: interceptors)
@@ -64,7 +64,7 @@ struct QueryServer: Service {
             group.addTask { try await server.serve() }
             group.addTask {
                 let address = try await transport.listeningAddress
-                if let socket, chmod(socket, 0o600) != 0 {
+                if case .socket(let socket) = self.address, chmod(socket, 0o600) != 0 {
                     logger.warning("a socket's mode cannot be set", metadata: ["socket": "\(socket)"])
                 }
                 logger.info("answering queries", metadata: ["address": "\(address)"])
@@ -78,7 +78,18 @@ struct QueryServer: Service {
             defer { group.cancelAll() }
             do {
                 try await group.next()
-            } catch is CancellationError {}
+            } catch is CancellationError {
+            } catch {
+                guard case .tcp(let address) = self.address else { throw error }
+                throw address.explanation(of: error)
+            }
+        }
+    }
+
+    private var transportAddress: GRPCNIOTransportHTTP2Posix.SocketAddress {
+        switch address {
+        case .socket(let path): .unixDomainSocket(path: path)
+        case .tcp(let address): address.resolved
         }
     }
 }

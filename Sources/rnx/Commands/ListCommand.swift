@@ -19,7 +19,15 @@ struct ListCommand: ServerCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
+    private static let states: Set = [
+        "PENDING", "SCHEDULED", "INITIALIZING", "RUNNING", "COMPLETED", "FAILED", "STOPPED", "CANCELED",
+    ]
+
     func validate() throws {
+        if let unknown = wanted?.first(where: { !Self.states.contains($0) }) {
+            throw ValidationError(
+                "--status: no job is ever \(unknown.printable); use \(Self.states.sorted().joined(separator: ", "))")
+        }
         if let limit, limit < 1 { throw ValidationError("--limit must be at least 1") }
     }
 
@@ -32,8 +40,12 @@ struct ListCommand: ServerCommand {
 
     /// The jobs that the options ask for.
     func selected(_ jobs: [Joblet_Job]) -> [Joblet_Job] {
-        let states = status.map { text in Set(text.uppercased().split(separator: ",").map(String.init)) }
-        let matching = jobs.filter { states?.contains($0.status) ?? true }
+        let matching = jobs.filter { wanted?.contains($0.status) ?? true }
         return Array(matching.prefix(limit ?? .max))
+    }
+
+    /// The states that `--status` names; nil for all.
+    private var wanted: [String]? {
+        status.map { $0.uppercased().split(separator: ",").map(String.init) }
     }
 }

@@ -31,22 +31,23 @@ struct LogCommand: ServerCommand {
     var until: String?
 
     @Option(
-        name: [.customLong("tail"), .customLong("lines")],
+        name: [.customLong("tail"), .customLong("lines")], parsing: .unconditional,
         help: ArgumentHelp("Begin with the last lines.", valueName: "n"))
     var tail: Int32?
 
     @Option(parsing: .unconditional, help: "Only lines that contain this text.")
     var grep: String?
 
-    @Flag(help: "Put the time in front of every line.")
+    @Flag(help: "Put the time in front of every line; of more than 1 MiB in pieces.")
     var timestamps = false
 
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
         if let tail, tail < 1 { throw ValidationError("--tail must be at least 1") }
-        _ = try PointInTime.nanoseconds(since, option: "--since")
-        _ = try PointInTime.nanoseconds(until, option: "--until")
+        let first = try PointInTime.nanoseconds(since, option: "--since")
+        let last = try PointInTime.nanoseconds(until, option: "--until")
+        if last != 0, first > last { throw ValidationError("--since must not be later than --until") }
     }
 
     func run(_ server: Connection) async throws {
@@ -59,7 +60,9 @@ struct LogCommand: ServerCommand {
         query.grep = grep ?? ""
         Interrupt.endsFollowing(isWaiting: false)
         if !connection.json {
-            StandardError.write("Logs for job \(job.uuid.printable) (Press Ctrl+C to exit if streaming):")
+            // Said of a job that exists, by its whole id.
+            query.job = try await server.status(of: job.uuid).uuid
+            StandardError.write("Logs for job \(query.job.printable) (Press Ctrl+C to exit if streaming):")
         }
         let sink = LogSink(connection.json ? .json : timestamps ? .timestamps : .raw)
         try await server.follow(query, sink)

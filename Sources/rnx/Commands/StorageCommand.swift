@@ -14,7 +14,7 @@ struct StorageStatsCommand: ServerCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats", abstract: "Print what the stores hold, and which jobs take most.")
 
-    @Option(help: "How many of the largest jobs to name.")
+    @Option(parsing: .unconditional, help: "How many of the largest jobs to name.")
     var top: UInt32 = 10
 
     @OptionGroup var connection: ConnectionOptions

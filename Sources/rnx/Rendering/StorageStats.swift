@@ -65,7 +65,7 @@ extension Joblet_Ext_StoreStats {
         if showsBytes { object.set("bytes", .integer(bytes)) }
         object.set(name, .integer(entries))
         object.set("stored_bytes", .integer(storedBytes))
-        if showsBytes, let ratio { object.set("ratio", .string("\(Int(ratio * 100) / 100).\(Int(ratio * 100) % 100)")) }
+        if showsBytes, let ratio { object.set("ratio", .number((ratio * 100).rounded() / 100)) }
         if oldest != 0 { object.set("oldest", .string(TimeText.rfc3339(oldest))) }
         object.set("damaged_jobs", .integer(damagedJobs))
         return object.json

@@ -7,8 +7,9 @@ final class LinkHandler: ChannelInboundHandler {
     typealias InboundIn = Frames.Received
     typealias OutboundOut = ByteBuffer
 
-    /// How often the worker is asked; one that has not answered by the next time is gone.
-    private static let checkInterval = TimeAmount.seconds(10)
+    /// How often the worker is asked; one that has not answered by the next time is gone. Twice that is less than the
+    /// ten seconds that clients wait for an answer.
+    private static let checkInterval = TimeAmount.seconds(3)
 
     private let link: WorkerLink
     private let frameLimit: Int

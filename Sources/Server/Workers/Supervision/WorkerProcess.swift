@@ -6,8 +6,7 @@ import Synchronization
 
 /// A storage worker's process: started again whenever it ends, after a pause that grows and is reset once it works.
 ///
-/// Everything happens on one thread that lasts as long as the process may: the kernel takes the thread that started a
-/// process for its parent.
+/// Everything happens on one thread of its own: waiting for output and for the process's end blocks.
 final class WorkerProcess: Sendable {
     private static let firstPause = 0.1
     private static let longestPause = 30.0
