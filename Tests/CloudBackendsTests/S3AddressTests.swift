@@ -29,7 +29,7 @@ import Testing
             let again = S3LogStore(configuration, http: HTTPClient())
             #expect(try await again.transcript(of: LogQuery(job: job)) == Transcript([run]))
             #expect(proxy.requests.allSatisfy { $0.headers["host"] == "\(bucket).localhost:\(proxy.port)" })
-            #expect(proxy.requests.contains { $0.line.hasPrefix("PUT /joblet/n/packs/") })
+            #expect(proxy.requests.contains { $0.line.hasPrefix("PUT /joblet/n/logs/packs/") })
         }
     }
 
@@ -79,7 +79,7 @@ import Testing
             let fixed = S3Configuration(bucket: "logs", node: "n", aws: configuration("us-east-2"))
             await #expect(
                 throws: StorageError.unavailable(
-                    reason: "s3://logs/joblet/n/: PermanentRedirect: elsewhere (the bucket is in eu-west-3)")
+                    reason: "s3://logs/joblet/n/logs/: PermanentRedirect: elsewhere (the bucket is in eu-west-3)")
             ) { try await S3LogStore(fixed, http: HTTPClient()).check() }
         }
     }

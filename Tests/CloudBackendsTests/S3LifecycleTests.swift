@@ -16,7 +16,7 @@ import Testing
 
     private func rules(of configuration: S3Configuration) async throws -> [XMLElement] {
         let request = AWSRequest("GET", "/", query: [("lifecycle", "")])
-        let reply = try await S3Bucket(configuration, http: HTTPClient()).send(request)
+        let reply = try await S3Bucket(configuration, folder: "logs", http: HTTPClient()).send(request)
         return try #require(XMLElement(reply.body)).all("Rule")
     }
 
@@ -68,7 +68,7 @@ import Testing
         let put = AWSRequest(
             "PUT", "/", query: [("lifecycle", "")], headers: [HTTPHeader("Content-Type", "application/xml")],
             body: Array(others.utf8))
-        _ = try await S3Bucket(plain, http: HTTPClient()).send(put)
+        _ = try await S3Bucket(plain, folder: "logs", http: HTTPClient()).send(put)
         let before = try await rules(of: plain)
         try await S3LogStore(configuration, http: HTTPClient()).check()
         let after = try await rules(of: configuration)

@@ -23,7 +23,7 @@ import Testing
     }
 
     private func objects(_ configuration: S3Configuration) async throws -> [S3Bucket.Entry] {
-        try await S3Bucket(configuration, http: HTTPClient()).list()
+        try await S3Bucket(configuration, folder: "logs", http: HTTPClient()).list()
     }
 
     /// Appends the runs and a line of another job, ten runs and a line to an object.
@@ -141,7 +141,7 @@ import Testing
         let writer = S3LogStore(configuration, http: HTTPClient())
         try await writer.check()
         try await write(runs, to: job, and: other, of: writer)
-        let bucket = S3Bucket(configuration, http: HTTPClient())
+        let bucket = S3Bucket(configuration, folder: "logs", http: HTTPClient())
         var found: [(key: String, entry: LogObject.Entry)] = []
         for object in try await objects(configuration) {
             found += try await bucket.index(of: object.key).filter { $0.job == job }.map { (object.key, $0) }

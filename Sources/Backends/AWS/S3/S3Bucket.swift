@@ -1,10 +1,10 @@
 import Storage
 
-/// The objects of one bucket below one node's prefix.
+/// The objects of one bucket in one folder of a node.
 struct S3Bucket: Sendable {
     /// An object as a listing shows it.
     struct Entry: Sendable {
-        /// The key behind the node's prefix.
+        /// The key behind the folder.
         var key: String
         var size: Int
         /// When it was written, in seconds since 1970.
@@ -18,11 +18,12 @@ struct S3Bucket: Sendable {
     /// What an upload costs at most in memory beyond its body is nothing; a reply is never larger than this.
     static let largestReply = 256 << 20
 
-    init(_ configuration: S3Configuration, http: HTTPClient) {
+    /// The objects in `folder`, below the node's prefix.
+    init(_ configuration: S3Configuration, folder: String, http: HTTPClient) {
         self.configuration = configuration
         service = AWSService("s3", configuration.aws, http: http)
         let node = AWSRequest.encode(configuration.node)
-        root = configuration.prefix.isEmpty ? "\(node)/" : "\(configuration.prefix)/\(node)/"
+        root = (configuration.prefix.isEmpty ? "" : "\(configuration.prefix)/") + "\(node)/\(folder)/"
     }
 
     /// An object and its place, for errors.
@@ -65,7 +66,7 @@ struct S3Bucket: Sendable {
         }
     }
 
-    /// All objects of the node, in order of their keys.
+    /// All objects of the folder, in order of their keys.
     func list() async throws(StorageError) -> [Entry] {
         var entries: [Entry] = []
         var token: String?

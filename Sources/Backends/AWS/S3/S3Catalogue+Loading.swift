@@ -5,9 +5,11 @@ extension S3Bucket {
     private static let firstRead = 64 << 10
 
     /// The index of an object.
-    func index(of key: String) async throws(StorageError) -> [LogObject.Entry] {
+    func index<Header: ObjectHeader>(
+        of key: String
+    ) async throws(StorageError) -> [S3Object<Header>.Entry] {
         var end = try await get(key, last: Self.firstRead)
-        guard let trailer = LogObject.Trailer(end) else { throw .corrupt(place: place(key)) }
+        guard let trailer = S3Object<Header>.Trailer(end) else { throw .corrupt(place: place(key)) }
         if trailer.length > end.count { end = try await get(key, last: trailer.length) }
         guard let entries = trailer.entries(end) else { throw .corrupt(place: place(key)) }
         return entries
@@ -22,7 +24,9 @@ extension S3Catalogue {
     ///
     /// Deletes and trims that were interrupted end here, and so do tombstones that are old enough: those of jobs that
     /// no pack has blocks of.
-    static func load(_ bucket: S3Bucket, now: Int64) async throws(StorageError) -> S3Catalogue {
+    static func load<Header: ObjectHeader>(
+        _ bucket: S3Bucket, of type: Header.Type, now: Int64
+    ) async throws(StorageError) -> S3Catalogue {
         var catalogue = S3Catalogue()
         var packs: [S3Bucket.Entry] = []
         var objects: [(job: JobID, name: Substring, key: String)] = []
@@ -49,7 +53,7 @@ extension S3Catalogue {
         }
         for first in stride(from: 0, to: packs.count, by: width) {
             let part = packs[first..<min(first + width, packs.count)]
-            for (entry, entries) in try await indexes(of: part, bucket) {
+            for (entry, entries) in try await indexes(of: part, type, bucket) {
                 catalogue.add(pack: entry.key, size: entry.size, entries: entries)
             }
         }
@@ -61,12 +65,12 @@ extension S3Catalogue {
         return catalogue
     }
 
-    /// The last trim of a job is the one with which its log begins.
+    /// The last trim of a job is the one with which its data begins.
     private mutating func note(_ trim: Trim, of job: JobID) {
         if trims[job].map({ $0.start < trim.start }) ?? true { trims[job] = trim }
     }
 
-    /// Whether an object of a job's own holds a part of its log that counts.
+    /// Whether an object of a job's own holds a part of its data that counts.
     private func needs(_ name: Substring, of job: JobID) -> Bool {
         if deleted.contains(job) { return false }
         guard let trim = trims[job] else { return true }
@@ -75,12 +79,12 @@ extension S3Catalogue {
     }
 
     /// The indexes of packs, without those that were removed since they were listed.
-    private static func indexes(
-        of packs: ArraySlice<S3Bucket.Entry>, _ bucket: S3Bucket
-    ) async throws(StorageError) -> [(S3Bucket.Entry, [LogObject.Entry])] {
+    private static func indexes<Header: ObjectHeader>(
+        of packs: ArraySlice<S3Bucket.Entry>, _ type: Header.Type, _ bucket: S3Bucket
+    ) async throws(StorageError) -> [(S3Bucket.Entry, [S3Object<Header>.Entry])] {
         let results = await withTaskGroup(
-            of: Result<(S3Bucket.Entry, [LogObject.Entry])?, StorageError>.self,
-            returning: [Result<(S3Bucket.Entry, [LogObject.Entry])?, StorageError>].self
+            of: Result<(S3Bucket.Entry, [S3Object<Header>.Entry])?, StorageError>.self,
+            returning: [Result<(S3Bucket.Entry, [S3Object<Header>.Entry])?, StorageError>].self
         ) { group in
             for pack in packs {
                 group.addTask {
@@ -93,7 +97,7 @@ extension S3Catalogue {
             }
             return await group.reduce(into: []) { $0.append($1) }
         }
-        var found: [(S3Bucket.Entry, [LogObject.Entry])] = []
+        var found: [(S3Bucket.Entry, [S3Object<Header>.Entry])] = []
         for result in results {
             if let index = try result.get() { found.append(index) }
         }

@@ -1,7 +1,7 @@
 import Backends
 import Storage
 
-/// Which objects hold which jobs' logs: what a listing and the packs' indexes say.
+/// Which objects hold which jobs' data: what a listing and the packs' indexes say.
 ///
 /// A job costs about a hundred bytes here; the places of its blocks are read when it is asked for.
 struct S3Catalogue {
@@ -13,12 +13,15 @@ struct S3Catalogue {
         var dead = 0
     }
 
-    /// Where a trimmed log begins: with the blocks of an object, in place of everything before their end.
+    /// Where trimmed data begins: with the blocks of an object, in place of everything before their end.
     struct Trim: Equatable {
         /// The position of the object's first block.
         var start: UInt64
         /// The end of its last one: of all other objects only blocks from here on count.
         var end: LogCursor
+
+        /// Whether the object holds no blocks.
+        var isEmpty: Bool { end == LogCursor(position: start) }
 
         /// The object's key.
         func key(of job: JobID) -> String {
@@ -37,6 +40,17 @@ struct S3Catalogue {
     /// Counts the changes, for whoever read the state before a pause.
     private(set) var version: UInt64 = 0
 
+    /// The jobs of which anything is left, in no order.
+    var jobs: some Sequence<JobID> { keys.keys.lazy.filter { holds($0) } }
+
+    /// Whether anything of a job is left.
+    func holds(_ job: JobID) -> Bool {
+        guard let keys = keys[job] else { return false }
+        // What says that everything was trimmed is an object too.
+        guard keys.count == 1, let trim = trims[job], trim.isEmpty else { return true }
+        return !keys.contains(trim.key(of: job))
+    }
+
     /// Notes an object of one job.
     mutating func add(key: String, of job: JobID) {
         version += 1
@@ -44,16 +58,16 @@ struct S3Catalogue {
     }
 
     /// Notes a pack.
-    mutating func add(pack key: String, size: Int, entries: [LogObject.Entry]) {
+    mutating func add(pack key: String, size: Int, entries: [S3Object<some ObjectHeader>.Entry]) {
         version += 1
-        let live = Set(entries.filter(isLive).map(\.job))
+        let live = Set(entries.filter { isLive($0) }.map(\.job))
         let jobs = Set(entries.map(\.job))
         for job in live { keys[job, default: []].insert(key) }
         packs[key] = Pack(size: size, jobs: jobs, dead: jobs.count - live.count)
     }
 
-    /// Whether a block of a pack counts: its job was not deleted, and its part of the log not given up.
-    func isLive(_ entry: LogObject.Entry) -> Bool {
+    /// Whether a block of a pack counts: its job was not deleted, and its part of the data not given up.
+    func isLive(_ entry: S3Object<some ObjectHeader>.Entry) -> Bool {
         !deleted.contains(entry.job) && trims[entry.job].map { entry.header.start >= $0.end } ?? true
     }
 
@@ -76,7 +90,7 @@ struct S3Catalogue {
         return (keys.removeValue(forKey: job) ?? []).filter { leave($0) }
     }
 
-    /// Lets a job's log begin with the object of `trim`, and be in `kept` from there on; returns the objects that are
+    /// Lets a job's data begin with the object of `trim`, and be in `kept` from there on; returns the objects that are
     /// of no use any more.
     mutating func trim(_ job: JobID, by trim: Trim, keeping kept: Set<String>) -> [String] {
         version += 1
@@ -112,7 +126,7 @@ struct S3Catalogue {
     }
 }
 
-/// How the names of objects begin with which a trimmed log begins.
+/// How the names of objects begin with which trimmed data begins.
 private let trimmed = "trimmed-"
 
 private func digits(_ value: UInt64, _ count: Int) -> String {
@@ -135,7 +149,7 @@ extension LogCursor {
 }
 
 extension S3Catalogue.Trim {
-    /// What the name of an object says with which a trimmed log begins.
+    /// What the name of an object says with which trimmed data begins.
     init?(objectName name: Substring) {
         guard name.hasPrefix(trimmed), let numbers = numbers(name.dropFirst(trimmed.count), count: 3),
             let gaps = Int(exactly: numbers[2])

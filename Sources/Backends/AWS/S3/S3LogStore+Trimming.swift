@@ -8,13 +8,14 @@ extension S3LogStore {
     /// then is removed when the store is opened. Costs a PUT, and a GET of what is written anew; nothing where the
     /// log fits.
     public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
-        guard trimming.insert(job).inserted else { throw .unavailable(reason: "the log is being trimmed") }
-        defer { trimming.remove(job) }
-        _ = try await sync([job])
-        return try await whileObjectsMove(of: job) { () async throws(StorageError) in
-            let log = try await existingLog(of: job)
-            if let remainder = try await remainder(of: log, within: bytes) { try await replace(log, by: remainder) }
-            return log.statistics.storedBytes
+        try await trimmed(job) { () async throws(StorageError) in
+            let log = try await existingSeries(of: job)
+            let remainder = try await remainder(of: log, within: bytes)
+            if let remainder, let first = remainder.first?.header, let last = remainder.last?.header {
+                let trim = S3Catalogue.Trim(start: first.start.position, end: last.end)
+                try await replaceBeginning(of: log, by: remainder, trim)
+            }
+            return log.storedBytes
         }
     }
 
@@ -23,7 +24,7 @@ extension S3LogStore {
     /// They are those that stand behind each other in one object, the first behind a note of what is gone.
     private func remainder(of log: S3Log, within limit: UInt64) async throws(StorageError) -> [LogObject.Block]? {
         let blocks = log.blocks
-        guard log.statistics.storedBytes > limit, let last = blocks.last?.header, last.end.position > 0,
+        guard log.storedBytes > limit, let last = blocks.last?.header, last.end.position > 0,
             blocks.count > 1 || last.start.position < last.end.position
         else { return nil }
         var size = FragmentTable.noteSize
@@ -50,7 +51,7 @@ extension S3LogStore {
 
     /// A block behind a note, and those that stand behind it in the same object; nil where it cannot take the note.
     private func wholeBlocks(
-        from index: Int, in blocks: [S3Log.Stored], of job: JobID
+        from index: Int, in blocks: [LogObject.Stored], of job: JobID
     ) async throws(StorageError) -> [LogObject.Block]? {
         let header = blocks[index].header
         // A note in a block of notes alone would move those behind it; they go with what is lost.
@@ -73,7 +74,7 @@ extension S3LogStore {
 
     /// The newest part of a block, behind a note; nil where nothing fits or the block is damaged.
     private func newest(
-        of block: S3Log.Stored, of job: JobID, within limit: UInt64
+        of block: LogObject.Stored, of job: JobID, within limit: UInt64
     ) async throws(StorageError) -> LogObject.Block? {
         do throws(StorageError) {
             let room = limit - min(limit, FragmentTable.noteSize)
@@ -85,30 +86,9 @@ extension S3LogStore {
             return nil
         }
     }
-
-    private func replace(_ log: S3Log, by blocks: [LogObject.Block]) async throws(StorageError) {
-        guard let first = blocks.first, let last = blocks.last else { return }
-        let trim = S3Catalogue.Trim(start: first.header.start.position, end: last.header.end)
-        let key = trim.key(of: log.job)
-        let (body, entries) = LogObject.encode(blocks)
-        try await bucket.put(key, body)
-        guard !catalogue.deleted.contains(log.job) else {
-            // Deleted while it was written: found again, and removed, when the store is opened at the latest.
-            try? await bucket.delete(key)
-            throw .notFound
-        }
-        log.trim(by: entries, key: key)
-        // The gap notes at its end may be others now: whoever needs them reads the log again.
-        logs[log.job] = nil
-        recent.removeAll { $0.job == log.job }
-        for key in catalogue.trim(log.job, by: trim, keeping: Set(log.blocks.map(\.key))) {
-            try? await bucket.delete(key)
-            catalogue.remove(pack: key)
-        }
-    }
 }
 
-extension LogObject.Block {
+extension S3Object.Block where Header == BlockHeader {
     /// The block behind a note of everything before it; nil where its table is damaged.
     fileprivate func behindNote() -> LogObject.Block? {
         guard header.start.position > 0 else { return self }
