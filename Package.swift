@@ -258,7 +258,7 @@ if !coreOnly {
             name: "StorageCommandsTests",
             dependencies: [
                 "persist", "state", "Engine", "Storage", "Backends", "StorageConformance", "TestSupport",
-                "DaemonSupport",
+                "DaemonSupport", "AWSSupport",
             ],
             swiftSettings: strict),
         .testTarget(

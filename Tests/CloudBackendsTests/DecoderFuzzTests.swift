@@ -92,6 +92,50 @@ import Testing
         }
     }
 
+    @Test(arguments: 0..<8)
+    func `the index of an object of samples of any bytes`(_ seed: UInt64) throws {
+        var metrics = SampleMetrics(seed: seed)
+        var generator = SeededGenerator(seed: seed)
+        let gzip = Gzip()
+        let runs = metrics.runs(6)
+        let blocks = runs.map { run in
+            var text = MetricText(at: run[0].sequence)
+            for sample in run { text.append(sample) }
+            return MetricObject.Block(text, of: .random(), with: gzip)
+        }
+        let (whole, entries) = MetricObject.encode(blocks)
+        #expect(MetricObject.Trailer(whole)?.entries(whole) == entries)
+        #expect(blocks.map { $0.content(with: gzip) } == runs)
+        for _ in 0..<300 {
+            var bytes = whole
+            for _ in 0..<Int.random(in: 1...3, using: &generator) { mutate(&bytes, &generator) }
+            guard let found = MetricObject.Trailer(bytes)?.entries(bytes) else { continue }
+            #expect(found == entries)
+            for (entry, run) in zip(found, runs) where Int(entry.header.range.upperBound) <= bytes.count {
+                let range = entry.header.range
+                let part = Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+                let content = MetricObject.Block(job: entry.job, header: entry.header, bytes: part).content(with: gzip)
+                // Damage is seen: samples are those that were written, or none.
+                if let content { #expect(content == run) }
+            }
+        }
+    }
+
+    @Test func `an index that was made up is no index`() throws {
+        var text = MetricText(at: 7)
+        text.append(MetricSample(7))
+        let block = MetricObject.Block(text, of: .random(), with: Gzip())
+        // Checksums are right, places are not: in the header, in the index, behind the end, and out of all numbers.
+        for offset: UInt64 in [0, 15, 17, 1 << 39, 1 << 40, .max - 10, .max] {
+            var (bytes, entries) = MetricObject.encode([block])
+            entries[0].header.member.offset = offset
+            let index = indexBytes(of: entries[0])
+            bytes.replaceSubrange(bytes.count - MetricObject.trailerSize - index.count..<bytes.count, with: index)
+            bytes += trailerBytes(of: index, at: bytes.count - index.count)
+            #expect(try #require(MetricObject.Trailer(bytes)).entries(bytes) == nil)
+        }
+    }
+
     private func blocks(_ sample: inout SampleLog) -> [LogObject.Block] {
         let gzip = Gzip()
         var log = LogBlock(at: .start)
@@ -101,6 +145,25 @@ import Testing
             defer { log.restart(keepsBuffers: false) }
             return LogObject.Block(log, of: .random(), with: gzip)
         }
+    }
+
+    private func indexBytes(of entry: MetricObject.Entry) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(entry.job.words.high.byteSwapped)
+        writer.write(entry.job.words.low.byteSwapped)
+        writer.write(entry.header.encoded())
+        return writer.bytes
+    }
+
+    private func trailerBytes(of index: [UInt8], at offset: Int) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(Array("jobletme".utf8))
+        writer.write(UInt64(offset))
+        writer.write(UInt32(1))
+        writer.write(index.withUnsafeBytes { crc32($0) })
+        writer.write(writer.bytes.withUnsafeBytes { crc32($0) })
+        writer.write(UInt32(0))
+        return writer.bytes
     }
 
     private func check(_ element: XMLElement?, depth: Int) {

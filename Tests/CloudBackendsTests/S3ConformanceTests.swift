@@ -15,14 +15,22 @@ import Testing
         case ownObjects
         /// Packs are merged all the time.
         case merging
+
+        func apply(to configuration: inout S3Configuration) {
+            switch self {
+            case .packs: break
+            case .ownObjects: configuration.ownObjectBytes = 0
+            case .merging: configuration.smallPacks = 2
+            }
+        }
     }
 
-    @Test(arguments: Shape.allCases, LogStoreBehaviour.all.filter { !$0.needsTrimming })
+    @Test(arguments: Shape.allCases, LogStoreBehaviour.all)
     func conforms(_ shape: Shape, _ behaviour: LogStoreBehaviour) async throws {
         try await withFreshBucket(shape) { try await behaviour.check($0) }
     }
 
-    @Test(arguments: Shape.allCases, LogStoreBehaviour.persistent.filter { !$0.needsTrimming })
+    @Test(arguments: Shape.allCases, LogStoreBehaviour.persistent)
     func persists(_ shape: Shape, _ behaviour: LogStoreBehaviour) async throws {
         try await withFreshBucket(shape) { try await behaviour.check($0) }
     }
@@ -35,11 +43,7 @@ import Testing
             bucket: "logs-\(UUID().uuidString.lowercased())", node: "node 1", aws: server.configuration())
         configuration.createsBucket = true
         configuration.gather = 0
-        switch shape {
-        case .packs: break
-        case .ownObjects: configuration.ownObjectBytes = 0
-        case .merging: configuration.smallPacks = 2
-        }
+        shape.apply(to: &configuration)
         let settings = configuration
         let open: @Sendable () async throws -> any LogStore = {
             let store = S3LogStore(settings, http: HTTPClient())

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 extension DaemonTests {
-    /// Output in S3 and job records in DynamoDB, as moto's server speaks them.
+    /// Output and samples in S3, and job records in DynamoDB, as moto's server speaks them.
     @Suite struct CloudWorkersTests {}
 }
 
@@ -19,6 +19,7 @@ extension DaemonTests.CloudWorkersTests {
             "storage.mode": "workers", "storage.query.address": "\"\"",
             "storage.logs.backend": "s3", "storage.logs.s3.bucket": "logs-\(name)",
             "storage.logs.s3.endpoint": "\"\(endpoint)\"", "storage.logs.s3.createBucket": "true",
+            "storage.metrics.backend": "s3",
             "storage.state.backend": "dynamodb", "storage.state.dynamodb.table": "jobs-\(name)",
             "storage.state.dynamodb.endpoint": "\"\(endpoint)\"", "storage.state.dynamodb.createTable": "true",
         ]
@@ -60,11 +61,41 @@ extension DaemonTests.CloudWorkersTests {
                 #expect(await holds { names(in: "\(daemon.dataDirectory)/outbox").isEmpty })
                 for (number, job) in jobs.enumerated() {
                     #expect(try await client.text(job) == (1...3000).map { "\(number) \($0)\n" }.joined())
+                    let samples = try await client.samples(job)
+                    #expect(samples.count >= 2)
+                    #expect(samples.map(\.sequence) == Array(0..<UInt64(samples.count)))
                 }
             }
             // Nothing of them is on this machine.
             #expect(!FileManager.default.fileExists(atPath: "\(daemon.dataDirectory)/logs"))
+            #expect(!FileManager.default.fileExists(atPath: "\(daemon.dataDirectory)/metrics"))
             #expect(!FileManager.default.fileExists(atPath: "\(daemon.dataDirectory)/state/jobs.db"))
+        } catch {
+            await daemon.end()
+            throw error
+        }
+        await daemon.end()
+    }
+
+    @Test func `the oldest part of what a large job wrote goes, and the bucket has the rule that was asked for`()
+        async throws
+    {
+        let server = try MotoServer()
+        var settings = Self.settings(server.endpoint)
+        settings["storage.logs.s3.lifecycle"] = "true"
+        settings["storage.logs.retention.maxJobBytes"] = "20000"
+        settings["storage.logs.retention.cleanupInterval"] = "1s"
+        let daemon = try daemon(settings)
+        do {
+            try await daemon.start()
+            try await daemon.connect { client in
+                let job = try await client.shell("head -c 300000 /dev/urandom | base64; echo the end").jobUuid
+                _ = try await client.end(of: job)
+                #expect(await holds { (try? await client.text(job).utf8.count) ?? .max < 40_000 })
+                #expect(try await client.text(job).hasSuffix("the end\n"))
+            }
+            let rules = try await server.get("/\(settings["storage.logs.s3.bucket"] ?? "")?lifecycle")
+            #expect(rules.contains("<NoncurrentDays>7</NoncurrentDays>"), "\(rules)")
         } catch {
             await daemon.end()
             throw error

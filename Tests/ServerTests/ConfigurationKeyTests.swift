@@ -45,6 +45,15 @@ import Testing
         "storage.logs.s3.pathStyle": ("true", "true"),
         "storage.logs.s3.serverSideEncryption": ("aes256", "AES256"),
         "storage.logs.s3.createBucket": ("true", "true"),
+        "storage.logs.s3.lifecycle": ("true", "true"),
+        "storage.metrics.s3.bucket": ("my-bucket", "my-bucket"),
+        "storage.metrics.s3.prefix": ("a/b_c", "a/b_c"),
+        "storage.metrics.s3.region": ("eu-central-1", "eu-central-1"),
+        "storage.metrics.s3.endpoint": ("\"http://127.0.0.1:9000\"", "http://127.0.0.1:9000"),
+        "storage.metrics.s3.pathStyle": ("true", "true"),
+        "storage.metrics.s3.serverSideEncryption": ("aes256", "AES256"),
+        "storage.metrics.s3.createBucket": ("true", "true"),
+        "storage.metrics.s3.lifecycle": ("true", "true"),
         "storage.logs.retention.maxAge": ("24h", "24h"),
         "storage.logs.retention.maxBytes": ("10GB", "10GiB"),
         "storage.logs.retention.maxJobBytes": ("1GB", "1GiB"),
@@ -108,7 +117,7 @@ import Testing
         #expect(
             without == [
                 "version", "security.serverCert", "security.serverKey", "security.caCert", "storage.logs.s3.kmsKeyId",
-                "storage.logs.retention.action", "storage.metrics.retention.action",
+                "storage.logs.retention.action", "storage.metrics.s3.kmsKeyId", "storage.metrics.retention.action",
             ])
     }
 
@@ -143,7 +152,7 @@ import Testing
             ("sandbox.idRange.first", "0", "expected a whole number from 65536 to 4294901759, not \"0\""),
             ("storage.mode", "cloud", "expected one of embedded, workers, not \"cloud\""),
             ("storage.logs.backend", "gcs", "expected one of local-gzip, sqlite, s3, memory, not \"gcs\""),
-            ("storage.metrics.backend", "csv", "expected one of local-gzip, sqlite, memory, not \"csv\""),
+            ("storage.metrics.backend", "csv", "expected one of local-gzip, sqlite, s3, memory, not \"csv\""),
             ("storage.state.backend", "redis", "expected one of sqlite, dynamodb, memory, not \"redis\""),
             ("storage.state.backend", "dynamodb", "dynamodb needs storage.mode: workers"),
             ("storage.logs.s3.bucket", "My_Bucket", "a bucket's name"),
@@ -151,6 +160,7 @@ import Testing
             ("storage.logs.s3.prefix", "a/../b", "words of letters, digits"),
             ("storage.logs.s3.endpoint", "\"ftp://x\"", "a URL such as http://127.0.0.1:9000"),
             ("storage.logs.s3.kmsKeyId", "k", "is used with serverSideEncryption: aws:kms only"),
+            ("storage.metrics.s3.kmsKeyId", "k", "is used with serverSideEncryption: aws:kms only"),
             ("storage.logs.retention.maxAge", "30", "expected a duration such as"),
             ("storage.logs.retention.action", "archive", "archive needs an archiveDirectory"),
             ("storage.metrics.directory", "/opt/joblet/logs", "must be apart"),
@@ -164,6 +174,20 @@ import Testing
         #expect(problems.count == 1)
         #expect(problems.first?.contains(": \(path): ") == true)
         #expect(problems.first?.contains(message) == true, "\(problems)")
+    }
+
+    @Test func `samples in S3 need a worker and a bucket, their own or that of the logs`() throws {
+        let problems = try configurationProblems("{storage: {metrics: {backend: s3}}}")
+        #expect(problems.count == 2)
+        #expect(problems.contains { $0.contains("storage.metrics.backend: s3 needs storage.mode: workers") })
+        #expect(problems.contains { $0.contains("storage.metrics.s3.bucket: storage.metrics.backend is s3") })
+        let shared = try loadConfiguration(
+            "{storage: {mode: workers, metrics: {backend: s3}, logs: {s3: {bucket: logs, prefix: p}}}}")
+        #expect(shared.configuration.metricBucket.bucket == "logs" && shared.configuration.metricBucket.prefix == "p")
+        let own = try loadConfiguration(
+            "{storage: {mode: workers, metrics: {backend: s3, s3: {bucket: own}}, logs: {s3: {bucket: logs, prefix: p}}}}"
+        )
+        #expect(own.configuration.metricBucket.bucket == "own" && own.configuration.metricBucket.prefix.isEmpty)
     }
 
     @Test func `everything wrong in a file is told at once, with line and column`() throws {

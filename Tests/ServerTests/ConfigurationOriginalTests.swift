@@ -185,6 +185,7 @@ import Testing
         expected.storage.logs.backend = .s3
         expected.storage.logs.s3.bucket = "joblet-logs"
         expected.storage.logs.s3.region = "us-west-2"
+        expected.storage.metrics.backend = .s3
         expected.storage.logs.retention.cleanupInterval = .hours(12)
         expected.storage.metrics.retention.maxAge = .hours(45 * 24)
         expected.storage.metrics.retention.cleanupInterval = .hours(12)
@@ -193,6 +194,7 @@ import Testing
         expected.storage.state.dynamoDB.table = "jobs"
         expected.storage.state.dynamoDB.timeToLive = .hours(60 * 24)
         #expect(loaded.configuration == expected)
+        #expect(loaded.configuration.metricBucket == expected.storage.logs.s3)
         #expect(loaded.warnings.map(\.keyPath) == ["persist.storage.cloud.cloudwatch.log_group"])
     }
 

@@ -13,7 +13,8 @@ final class Node {
     var data: String { "\(directory.path)/data" }
     private var file: String { "\(directory.path)/joblet-config.yml" }
 
-    init(_ backend: String = "local-gzip", more: String = "") throws {
+    /// A node with that backend of logs and samples, and the settings of a bucket for both.
+    init(_ backend: String = "local-gzip", bucket: String = "{}", more: String = "") throws {
         directory = try TemporaryDirectory(name: "joblet-commands")
         self.backend = backend
         try FileManager.default.createDirectory(
@@ -21,8 +22,10 @@ final class Node {
         let text = """
             version: "3.0"
             storage:
+              mode: \(backend == "s3" ? "workers" : "embedded")
               logs:
                 backend: \(backend)
+                s3: \(bucket)
               metrics:
                 backend: \(backend)
               query:
@@ -39,7 +42,9 @@ final class Node {
 
     /// Runs `persist storage …` or `state storage …` to its end.
     func run(_ program: String, _ words: String) async throws -> (status: Int32, output: String) {
-        try await runProgram(Products.path(program), arguments("storage \(words)"))
+        try await runProgram(
+            Products.path(program), arguments("storage \(words)"),
+            environment: ["AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"])
     }
 
     func logs() throws -> any LogStore {

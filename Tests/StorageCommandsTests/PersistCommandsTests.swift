@@ -1,3 +1,4 @@
+import AWSSupport
 import DaemonSupport
 import Engine
 import Foundation
@@ -33,6 +34,37 @@ import Testing
         }
         let verified = try await third.run("persist", "verify")
         #expect(verified.status == 0 && verified.output.contains("metrics: 5 jobs, 150 samples, 0 damaged"))
+    }
+
+    @Test func `output and samples are copied to one bucket of S3, looked after there, and copied back`() async throws {
+        let server = try MotoServer.shared.get()
+        let name = "copy-\(UUID().uuidString.lowercased())"
+        let settings = "bucket: \(name), prefix: p, endpoint: \"\(server.endpoint)\""
+        let node = "server: {nodeId: \(name)}"
+        let local = try Node(bucket: "{\(settings), createBucket: true}", more: node)
+        let (cloud, back) = (try Node("s3", bucket: "{\(settings)}", more: node), try Node())
+        let jobs = try await local.fill(5)
+        let there = try await local.run("persist", "copy --to s3:\(name)/p")
+        #expect(there.status == 0, "\(there)")
+        #expect(there.output.contains("metrics: 5 jobs verified in s3:\(name)/p, 150 samples copied"), "\(there)")
+        let again = try await local.run("persist", "copy --to s3:\(name)/p")
+        #expect(again.output.contains("metrics: 5 jobs verified in s3:\(name)/p, 0 samples copied"), "\(again)")
+        let verified = try await cloud.run("persist", "verify")
+        #expect(verified.status == 0 && verified.output.contains("metrics: 5 jobs, 150 samples, 0 damaged"))
+        let itself = try await cloud.run("persist", "copy --to s3:\(name)/p")
+        #expect(itself.status == 64 && itself.output.contains("that is what would be copied"), "\(itself)")
+        let home = try await cloud.run("persist", "copy --to local-gzip:\(back.data)")
+        #expect(home.status == 0, "\(home)")
+        for job in jobs {
+            let query = MetricQuery(job: job)
+            #expect(
+                try await local.metrics().read(query, from: 0, limit: 100)
+                    == back.metrics().read(query, from: 0, limit: 100))
+        }
+        let pruned = try await cloud.run("persist", "prune --max-age 1h")
+        #expect(pruned.status == 0 && pruned.output.contains("metrics: 5 jobs of "), "\(pruned)")
+        let emptied = try await cloud.run("persist", "verify")
+        #expect(emptied.output.contains("metrics: 0 jobs, 0 samples, 0 damaged"), "\(emptied)")
     }
 
     @Test func `a flipped byte is found by verify and mended by repair`() async throws {

@@ -104,14 +104,7 @@ final class JobMetrics {
 
     private func seal() throws(StorageError) {
         guard let first = waiting.first, let last = waiting.last else { return }
-        var member = MetricMember(
-            offset: 0, length: 0, textLength: 0, first: first.sequence, count: UInt32(waiting.count),
-            earliest: first.time, latest: last.time)
-        var text: [UInt8] = []
-        for sample in waiting { MetricLines.append(sample, to: &text) }
-        let plain = codec.compress(text)
-        member.textLength = UInt32(text.count)
-        member.length = UInt32(plain.count + MetricMember.growth)
+        var (member, bytes) = codec.compress(waiting, first, last)
         var number = first.time
         var isNew = true
         if let file = stored.last, let table = file.table {
@@ -123,7 +116,7 @@ final class JobMetrics {
             }
         }
         identity = try files.write(
-            member.encoded(plain), to: number, at: member.offset, durability: durability)
+            bytes, to: number, at: member.offset, durability: durability)
         if isNew {
             // Only the newest file's table is needed at every write.
             if let previous = stored.indices.last { stored[previous].table = nil }

@@ -1,9 +1,9 @@
-import Storage
+package import Storage
 
 /// What of a run of samples a store has yet to take.
-enum MetricRun {
+package enum MetricRun {
     /// The samples at and behind `end`; throws `gap` where they begin behind it.
-    static func unknown(
+    package static func unknown(
         _ samples: [MetricSample], toStoreEndingAt end: UInt64
     ) throws(StorageError) -> ArraySlice<MetricSample> {
         guard let first = samples.first else { return [] }
@@ -13,30 +13,30 @@ enum MetricRun {
 }
 
 /// Gathers the samples of a page.
-struct MetricPageBuilder {
+package struct MetricPageBuilder {
     private let query: MetricQuery
     private let limit: Int
     private var samples: [MetricSample] = []
     private var next: UInt64
 
     /// An empty page of `query` from `sequence` on.
-    init(_ query: MetricQuery, from sequence: UInt64, limit: Int) {
+    package init(_ query: MetricQuery, from sequence: UInt64, limit: Int) {
         self.query = query
         self.limit = max(1, limit)
         next = sequence
     }
 
     /// Whether nothing was found yet.
-    var isEmpty: Bool { samples.isEmpty }
+    package var isEmpty: Bool { samples.isEmpty }
 
     /// Where reading goes on.
-    var position: UInt64 { next }
+    package var position: UInt64 { next }
 
     /// Whether samples of that time, and all behind them, are too late for the query.
-    func isPast(_ time: Int64) -> Bool { query.until.map { time > $0 } ?? false }
+    package func isPast(_ time: Int64) -> Bool { query.until.map { time > $0 } ?? false }
 
     /// Takes a sample where it is wanted; false where the page was full before.
-    mutating func add(_ sample: MetricSample) -> Bool {
+    package mutating func add(_ sample: MetricSample) -> Bool {
         guard sample.sequence >= next else { return true }
         let found = query.matching(sample)
         if found != nil, samples.count == limit { return false }
@@ -46,10 +46,10 @@ struct MetricPageBuilder {
     }
 
     /// The page, where reading ended before everything was looked at.
-    var unfinished: MetricPage { MetricPage(samples: samples, next: next, isLast: false) }
+    package var unfinished: MetricPage { MetricPage(samples: samples, next: next, isLast: false) }
 
     /// The page, where everything up to `end`, the store's, was looked at.
-    func finished(at end: UInt64) -> MetricPage {
+    package func finished(at end: UInt64) -> MetricPage {
         MetricPage(samples: samples, next: max(next, min(end, query.endSequence ?? .max)), isLast: true)
     }
 }

@@ -5,6 +5,8 @@ import Storage
 /// Brings the samples of the node's jobs from the outbox to their store.
 struct MetricShipper: Sendable {
     private static let page = 256
+    /// Jobs that are shipped at the same time, so that a store can write what they have together.
+    private static let width = 32
 
     let outbox: MetricOutbox
     let store: any MetricStore
@@ -21,17 +23,16 @@ struct MetricShipper: Sendable {
                 let due = await outbox.due()
                 if due.isEmpty { break }
                 var hasFailed = false
-                for job in due {
-                    do throws(StorageError) {
-                        try await ship(job)
+                for (job, failure) in await ship(due) {
+                    guard let failure else {
                         reported.remove(job)
-                    } catch {
-                        if Task.isCancelled { return }
-                        hasFailed = true
-                        guard reported.insert(job).inserted else { continue }
-                        logger.warning(
-                            "a job's samples wait for their store", metadata: ["jobId": "\(job)", "error": "\(error)"])
+                        continue
                     }
+                    if Task.isCancelled { return }
+                    hasFailed = true
+                    guard reported.insert(job).inserted else { continue }
+                    logger.warning(
+                        "a job's samples wait for their store", metadata: ["jobId": "\(job)", "error": "\(failure)"])
                 }
                 guard hasFailed else {
                     backOff.reset()
@@ -39,6 +40,26 @@ struct MetricShipper: Sendable {
                 }
                 guard await backOff.wait() else { return }
             }
+        }
+    }
+
+    /// Ships some jobs; returns each with what failed.
+    private func ship(_ jobs: [JobID]) async -> [(JobID, StorageError?)] {
+        await withTaskGroup(of: (JobID, StorageError?).self) { group in
+            var results: [(JobID, StorageError?)] = []
+            for (index, job) in jobs.enumerated() {
+                if index >= MetricShipper.width, let result = await group.next() { results.append(result) }
+                group.addTask {
+                    do throws(StorageError) {
+                        try await ship(job)
+                        return (job, nil)
+                    } catch {
+                        return (job, error)
+                    }
+                }
+            }
+            for await result in group { results.append(result) }
+            return results
         }
     }
 

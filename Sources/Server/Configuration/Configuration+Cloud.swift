@@ -1,4 +1,7 @@
 extension Configuration {
+    /// The bucket of the samples: that of the logs where `storage.metrics.s3` sets nothing.
+    public var metricBucket: S3 { storage.metrics.s3 == S3() ? storage.logs.s3 : storage.metrics.s3 }
+
     /// A bucket of S3 or of a service that speaks its protocol.
     public struct S3: Sendable, Equatable {
         /// The bucket's name (`bucket`).
@@ -17,6 +20,8 @@ extension Configuration {
         public var kmsKeyID = ""
         /// Whether a missing bucket is made (`createBucket`).
         public var createBucket = false
+        /// Whether the bucket gets a rule that removes old versions (`lifecycle`).
+        public var lifecycle = false
 
         /// Makes the defaults.
         public init() {}

@@ -47,7 +47,7 @@ extension Configuration {
         public init() {}
     }
 
-    /// A kind of store for logs and metrics.
+    /// A kind of store for logs and samples.
     public enum LogBackend: String, Sendable, CaseIterable {
         /// Gzip files, one directory a job.
         case localGzip = "local-gzip"
@@ -59,22 +59,14 @@ extension Configuration {
         case memory
     }
 
-    /// A kind of store for samples.
-    public enum MetricBackend: String, Sendable, CaseIterable {
-        /// JSON Lines in gzip files, one directory a job.
-        case localGzip = "local-gzip"
-        /// One SQLite database.
-        case sqlite
-        /// In memory; gone when the process ends.
-        case memory
-    }
-
     /// The store of what jobs used.
     public struct MetricStorage: Sendable, Equatable {
         /// The kind of store (`storage.metrics.backend`).
-        public var backend = MetricBackend.localGzip
+        public var backend = LogBackend.localGzip
         /// Its directory (`storage.metrics.directory`); none: `metrics` below the data directory.
         public var directory: String?
+        /// Its bucket, where the backend is `s3` (`storage.metrics.s3`); as it is made: that of the logs.
+        public var s3 = S3()
         /// What is kept (`storage.metrics.retention`).
         public var retention = Retention(maxAge: .hours(90 * 24))
 
@@ -186,6 +178,7 @@ extension Configuration {
         ConfigurationKey("storage.logs.s3.serverSideEncryption", \.storage.logs.s3.encryption, .choice()),
         ConfigurationKey("storage.logs.s3.kmsKeyId", \.storage.logs.s3.kmsKeyID, .word(2048)),
         ConfigurationKey("storage.logs.s3.createBucket", \.storage.logs.s3.createBucket, .boolean),
+        ConfigurationKey("storage.logs.s3.lifecycle", \.storage.logs.s3.lifecycle, .boolean),
         ConfigurationKey("storage.logs.retention.maxAge", \.storage.logs.retention.maxAge, .age),
         ConfigurationKey("storage.logs.retention.maxBytes", \.storage.logs.retention.maxBytes, .size(0...1 << 60)),
         ConfigurationKey(
@@ -197,6 +190,15 @@ extension Configuration {
             "storage.logs.retention.archiveDirectory", \.storage.logs.retention.archiveDirectory, .pathOrDefault),
         ConfigurationKey("storage.metrics.backend", \.storage.metrics.backend, .choice()),
         ConfigurationKey("storage.metrics.directory", \.storage.metrics.directory, .pathOrDefault),
+        ConfigurationKey("storage.metrics.s3.bucket", \.storage.metrics.s3.bucket, .bucket),
+        ConfigurationKey("storage.metrics.s3.prefix", \.storage.metrics.s3.prefix, .objectPrefix),
+        ConfigurationKey("storage.metrics.s3.region", \.storage.metrics.s3.region, .region),
+        ConfigurationKey("storage.metrics.s3.endpoint", \.storage.metrics.s3.endpoint, .endpoint),
+        ConfigurationKey("storage.metrics.s3.pathStyle", \.storage.metrics.s3.pathStyle, .boolean),
+        ConfigurationKey("storage.metrics.s3.serverSideEncryption", \.storage.metrics.s3.encryption, .choice()),
+        ConfigurationKey("storage.metrics.s3.kmsKeyId", \.storage.metrics.s3.kmsKeyID, .word(2048)),
+        ConfigurationKey("storage.metrics.s3.createBucket", \.storage.metrics.s3.createBucket, .boolean),
+        ConfigurationKey("storage.metrics.s3.lifecycle", \.storage.metrics.s3.lifecycle, .boolean),
         ConfigurationKey("storage.metrics.retention.maxAge", \.storage.metrics.retention.maxAge, .age),
         ConfigurationKey(
             "storage.metrics.retention.maxBytes", \.storage.metrics.retention.maxBytes, .size(0...1 << 60)),

@@ -8,12 +8,15 @@ extension Configuration {
         let needsWorkers = "needs storage.mode: workers; what speaks to a cloud is in the workers only"
         require(storage.mode == .workers || storage.logs.backend != .s3, "storage.logs.backend", "s3 " + needsWorkers)
         require(
-            storage.logs.backend != .s3 || storage.logs.retention.maxJobBytes == 0,
-            "storage.logs.retention.maxJobBytes", "s3 cannot drop a part of a job's log in this version")
+            storage.mode == .workers || storage.metrics.backend != .s3, "storage.metrics.backend", "s3 " + needsWorkers)
         require(
             storage.mode == .workers || storage.state.backend != .dynamodb, "storage.state.backend",
             "dynamodb " + needsWorkers)
         found += bucketConflicts("storage.logs", storage.logs.backend, storage.logs.s3)
+        // Without a bucket of their own samples go to that of the logs, whose settings were checked.
+        if storage.metrics.s3 != S3() || storage.logs.backend != .s3 && metricBucket.bucket.isEmpty {
+            found += bucketConflicts("storage.metrics", storage.metrics.backend, storage.metrics.s3)
+        }
         found += retentionConflicts("storage.logs", storage.logs.retention, logDirectory)
         found += retentionConflicts("storage.metrics", storage.metrics.retention, metricDirectory)
         require(

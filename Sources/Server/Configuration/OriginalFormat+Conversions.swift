@@ -22,8 +22,10 @@ extension OriginalFormat {
             switch text {
             case "local": .values([("storage.logs.backend", "local-gzip"), ("storage.metrics.backend", "local-gzip")])
             case "s3", "cloud":
-                // Samples stay on the node: they are small, and read where the job ran.
-                .values([("storage.mode", "workers"), ("storage.logs.backend", "s3")])
+                // In the one bucket: that of the samples is that of the logs where nothing else is said.
+                .values([
+                    ("storage.mode", "workers"), ("storage.logs.backend", "s3"), ("storage.metrics.backend", "s3"),
+                ])
             case "cloudwatch":
                 .ignored("CloudWatch is no backend here; logs are stored as storage.logs.backend says")
             default: .refused(allowed: "one of local, s3, cloud, cloudwatch")

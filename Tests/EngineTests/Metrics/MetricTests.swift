@@ -225,6 +225,28 @@ struct MetricTests {
         #expect(harness.outboxes.isEmpty)
     }
 
+    @Test func `samples of several jobs are shipped at the same time`() async throws {
+        let harness = try EngineHarness()
+        let metrics = FaultyMetricStore()
+        try await harness.withEngine(metrics: metrics) { engine in
+            await metrics.writes.stall()
+            let first = try await engine.run(JobRequest("true")).id
+            _ = try await engine.end(of: first)
+            await metrics.writes.untilHeld()
+            // These wait for the first one, and then go together.
+            var jobs: [JobID] = []
+            for _ in 0..<5 { jobs.append(try await engine.run(JobRequest("true")).id) }
+            for job in jobs { _ = try await engine.end(of: job) }
+            await metrics.reads.stall()
+            await metrics.writes.release()
+            #expect(await soon { await metrics.reads.heldCount == 5 })
+            await metrics.reads.release()
+            #expect(await soon { await engine.isIdle })
+            for job in [first] + jobs { #expect(await metrics.store.end(of: job) == 2) }
+        }
+        #expect(harness.outboxes.isEmpty)
+    }
+
     @Test func `a viewer of a job that goes on is told of the shutdown`() async throws {
         let harness = try EngineHarness()
         let engine = try await harness.engine()

@@ -1,29 +1,21 @@
 import Backends
 import Storage
 
-/// One job's log as the store knows it: blocks in objects, blocks that wait to be written, and the open tail.
-///
-/// Belongs to the store's actor.
-final class S3Log {
-    /// A block in an object.
-    struct Stored: Sendable {
-        var header: BlockHeader
-        var key: String
-    }
-
+/// One job's log as the store knows it.
+final class S3Log: S3Series {
     /// The most bytes and fragments of a block, those of local-gzip.
     static let blockBytes = 1 << 20
     static let blockFragments = 1 << 15
 
     let job: JobID
-    var blocks: [Stored]
+    var blocks: [LogObject.Stored]
     var sealed: [LogObject.Block] = []
     var tail: LogBlock
     /// The gap notes at the end of what is behind the tail.
     var notes: [Fragment]
     var lastUse: UInt64 = 0
 
-    init(job: JobID, blocks: [Stored] = [], notes: [Fragment] = []) {
+    init(job: JobID, blocks: [LogObject.Stored] = [], notes: [Fragment] = []) {
         self.job = job
         self.blocks = blocks
         self.notes = notes
@@ -31,15 +23,10 @@ final class S3Log {
     }
 
     var exists: Bool { !blocks.isEmpty || !sealed.isEmpty || !tail.isEmpty }
-    /// Whether nothing would be lost by forgetting this value.
     var isClean: Bool { sealed.isEmpty && tail.isEmpty }
     var end: UInt64 { tail.end.position }
-    /// The position up to which the log is in objects; nil where nothing of it is.
-    var durableEnd: UInt64? { blocks.last?.header.end.position }
-    /// Bytes of text that wait in sealed blocks.
-    var sealedText: Int { sealed.reduce(0) { $0 + Int($1.header.end.position - $1.header.start.position) } }
-    /// What the log holds in memory.
-    var bytesInMemory: Int { sealed.reduce(tail.byteCount) { $0 + $1.bytes.count } }
+    var tailBytes: Int { tail.byteCount }
+    var tailTimes: ClosedRange<Int64>? { tail.times }
     var isTailFull: Bool { tail.byteCount >= Self.blockBytes || tail.fragments.count >= Self.blockFragments }
 
     /// The gap notes at the end: what a repeated run may bring again.
@@ -47,7 +34,6 @@ final class S3Log {
         tail.start.position == tail.end.position ? notes + tail.notesAtEnd : Array(tail.notesAtEnd)
     }
 
-    /// Compresses the tail into a block that waits to be written.
     func seal(with gzip: borrowing Gzip) {
         guard !tail.isEmpty else { return }
         notes = notesAtEnd
@@ -75,15 +61,6 @@ final class S3Log {
         }
     }
 
-    /// Notes that the first blocks that waited are in an object now.
-    func commit(_ headers: [BlockHeader], key: String) {
-        blocks += headers.map { Stored(header: $0, key: key) }
-        sealed.removeFirst(headers.count)
-    }
-
-    /// The headers of all blocks, by place, those in memory included.
-    var headers: [BlockHeader] { blocks.map(\.header) + sealed.map(\.header) }
-
     /// The beginning of the block that holds the first of the last `lines` lines, or of one before it.
     func cursor(forLast lines: Int, of query: LogQuery) -> LogCursor {
         let limit = query.endPosition ?? .max
@@ -109,21 +86,15 @@ final class S3Log {
 
     /// What is held.
     var statistics: LogStatistics {
-        var statistics = LogStatistics(bytes: 0, lines: 0, storedBytes: 0, times: tail.times)
+        var statistics = LogStatistics(bytes: 0, lines: 0, storedBytes: storedBytes, times: times)
         for stream in LogStream.allCases {
             let bytes = tail.bytes(of: stream)
             statistics.bytes += UInt64(bytes.count)
             statistics.lines += UInt64(newlines(in: bytes))
         }
-        for block in blocks {
-            statistics.storedBytes += UInt64(block.header.range.count) + UInt64(LogObject.entrySize)
-        }
         for header in headers {
             statistics.bytes += UInt64(header.stdout.length) + UInt64(header.stderr.length)
             statistics.lines += UInt64(header.stdout.lines) + UInt64(header.stderr.lines)
-            let times = statistics.times ?? header.times
-            statistics.times =
-                min(times.lowerBound, header.times.lowerBound)...max(times.upperBound, header.times.upperBound)
         }
         return statistics
     }

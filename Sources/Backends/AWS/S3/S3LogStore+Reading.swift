@@ -2,36 +2,29 @@ import Backends
 public import Storage
 
 extension S3LogStore {
-    /// Compressed bytes that one request reads at most, but for a single block.
-    private static let readBytes: UInt64 = 4 << 20
-    /// Blocks that stay in memory after they were read.
-    private static let recentBlocks = 4
-
     public func end(of job: JobID) async throws(StorageError) -> UInt64? {
         try await open()
-        guard let log = try await log(of: job), log.exists else { return nil }
+        guard let log = try await series(of: job), log.exists else { return nil }
         return log.end
     }
 
     public func jobs(after job: JobID?, limit: Int) async throws(StorageError) -> [JobID] {
-        try await open()
-        var found = Set(catalogue.keys.keys)
-        found.formUnion(logs.values.filter(\.exists).map(\.job))
-        let later = found.filter { id in
-            !catalogue.deleted.contains(id) && (job.map { id > $0 } ?? true)
-        }
-        return Array(later.sorted().prefix(max(0, limit)))
+        try await listedJobs(after: job, limit: limit)
+    }
+
+    public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
+        try await listedUsages(after: job, limit: limit)
     }
 
     public func statistics(of job: JobID) async throws(StorageError) -> LogStatistics {
-        try await existingLog(of: job).statistics
+        try await existingSeries(of: job).statistics
     }
 
     public func cursor(forLast lines: Int, of query: LogQuery) async throws(StorageError) -> LogCursor {
         if let pattern = query.grep {
             return try await searchCursor(forLast: lines, of: query, for: pattern)
         }
-        return try await existingLog(of: query.job).cursor(forLast: lines, of: query)
+        return try await existingSeries(of: query.job).cursor(forLast: lines, of: query)
     }
 
     public func read(
@@ -41,21 +34,9 @@ extension S3LogStore {
             return try await search(query, for: pattern, after: cursor, maxBytes: maxBytes)
         }
         if Task.isCancelled { throw .cancelled }
-        for _ in 0..<3 {
-            do throws(StorageError) {
-                return try await page(query, after: cursor, maxBytes: maxBytes, in: existingLog(of: query.job))
-            } catch {
-                // The object went between two requests: its pack was merged, or the job deleted.
-                guard error == .notFound, logs[query.job] != nil else { throw error }
-            }
+        return try await whileObjectsMove(of: query.job) { () async throws(StorageError) in
+            try await page(query, after: cursor, maxBytes: maxBytes, in: existingSeries(of: query.job))
         }
-        throw .corrupt(place: bucket.place(query.job.description))
-    }
-
-    private func existingLog(of job: JobID) async throws(StorageError) -> S3Log {
-        try await open()
-        guard let log = try await log(of: job), log.exists else { throw .notFound }
-        return log
     }
 
     private func page(
@@ -83,7 +64,7 @@ extension S3LogStore {
             let content: LogBlock
             do throws(StorageError) {
                 if index >= stored.count {
-                    guard let block = sealed[index - stored.count].content(with: gzip) else {
+                    guard let block = self.content(of: sealed[index - stored.count]) else {
                         throw .corrupt(place: "a block of job \(query.job) in memory")
                     }
                     content = block
@@ -108,54 +89,5 @@ extension S3LogStore {
 
     private func isWanted(_ header: BlockHeader, _ page: LogPageBuilder) -> Bool {
         page.wants(stdout: header.hasStdout, stderr: header.hasStderr, times: header.times)
-    }
-
-    /// Where the blocks end that follow each other in one object, are wanted, and fit into the page.
-    private func readAhead(
-        from first: Int, in blocks: [S3Log.Stored], maxBytes: Int, _ isWanted: (BlockHeader) -> Bool
-    ) -> Int {
-        var end = first + 1
-        var text = blocks[first].header.end.position - blocks[first].header.start.position
-        while end < blocks.count, text < maxBytes, blocks[end].key == blocks[first].key,
-            blocks[end].header.range.lowerBound == blocks[end - 1].header.range.upperBound,
-            blocks[end].header.range.upperBound - blocks[first].header.range.lowerBound <= Self.readBytes,
-            isWanted(blocks[end].header)
-        {
-            text += blocks[end].header.end.position - blocks[end].header.start.position
-            end += 1
-        }
-        return end
-    }
-
-    /// The content of blocks that follow each other in one object.
-    private func contents(of blocks: [S3Log.Stored], _ job: JobID) async throws(StorageError) -> [LogBlock] {
-        if let first = blocks.first,
-            let known = recent.first(where: { $0.job == job && $0.start == first.header.start }),
-            known.block.end == first.header.end
-        {
-            return [known.block] + (blocks.count > 1 ? try await contents(of: Array(blocks.dropFirst()), job) : [])
-        }
-        let contents = try await load(blocks, of: job)
-        for content in contents.suffix(Self.recentBlocks) { recent.append((job, content.start, content)) }
-        recent.removeFirst(max(0, recent.count - Self.recentBlocks))
-        return contents
-    }
-
-    /// Reads blocks that follow each other in one object, by one request.
-    func load(_ blocks: [S3Log.Stored], of job: JobID) async throws(StorageError) -> [LogBlock] {
-        guard let first = blocks.first, let last = blocks.last else { return [] }
-        let range = first.header.range.lowerBound..<last.header.range.upperBound
-        let bytes = try await bucket.get(first.key, range)
-        guard bytes.count == range.count else { throw .corrupt(place: bucket.place(first.key)) }
-        var contents: [LogBlock] = []
-        for block in blocks {
-            let start = Int(block.header.range.lowerBound - range.lowerBound)
-            let part = Array(bytes[start..<start + block.header.range.count])
-            guard let content = LogObject.Block(job: job, header: block.header, bytes: part).content(with: gzip) else {
-                throw .corrupt(place: "\(bucket.place(block.key)) at \(block.header.range.lowerBound)")
-            }
-            contents.append(content)
-        }
-        return contents
     }
 }

@@ -28,13 +28,14 @@ public struct LocalStores: Sendable {
         }
     }
 
-    /// Opens the metric store.
-    public func metrics() throws -> any MetricStore {
+    /// Opens the metric store; nil where the configuration names one in the cloud.
+    public func metrics() throws -> (any MetricStore)? {
         let directory = configuration.metricDirectory
         return switch configuration.storage.metrics.backend {
         case .localGzip: try LocalGzipMetricStore(directory: directory, durability: durability)
         case .sqlite: try SQLiteMetricStore(path: metricDatabase, durability: durability)
         case .memory: MemoryMetricStore()
+        case .s3: nil
         }
     }
 

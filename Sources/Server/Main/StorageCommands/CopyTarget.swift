@@ -28,12 +28,11 @@ public struct CopyTarget: ExpressibleByArgument, Sendable, CustomStringConvertib
             target.dataDirectory = directory
             target.storage.logs.backend = kind
             target.storage.logs.directory = nil
-            let metricKind: Server.Configuration.MetricBackend = backend == "sqlite" ? .sqlite : .localGzip
-            target.storage.metrics.backend = metricKind
+            target.storage.metrics.backend = kind
             target.storage.metrics.directory = nil
             let isSame =
                 kind == source.storage.logs.backend && Self.isSame(target.logDirectory, source.logDirectory)
-                || metricKind == source.storage.metrics.backend
+                || kind == source.storage.metrics.backend
                     && Self.isSame(target.metricDirectory, source.metricDirectory)
             if isSame { throw copyOntoItself }
         case .s3:
@@ -41,7 +40,13 @@ public struct CopyTarget: ExpressibleByArgument, Sendable, CustomStringConvertib
             target.storage.logs.backend = .s3
             target.storage.logs.s3.bucket = parts.first ?? ""
             target.storage.logs.s3.prefix = parts.count == 2 ? parts[1] : ""
-            let isSame = source.storage.logs.backend == .s3 && target.storage.logs.s3 == source.storage.logs.s3
+            target.storage.metrics.backend = .s3
+            target.storage.metrics.s3 = source.metricBucket
+            target.storage.metrics.s3.bucket = target.storage.logs.s3.bucket
+            target.storage.metrics.s3.prefix = target.storage.logs.s3.prefix
+            let isSame =
+                source.storage.logs.backend == .s3 && target.storage.logs.s3 == source.storage.logs.s3
+                || source.storage.metrics.backend == .s3 && target.metricBucket == source.metricBucket
             if isSame { throw copyOntoItself }
         case .memory, nil:
             throw ValidationError("--to \(self): the backends are local-gzip, sqlite and s3")

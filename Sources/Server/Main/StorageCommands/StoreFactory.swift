@@ -15,26 +15,17 @@ public struct StoreFactory: Sendable {
     /// Opens the log store.
     public func logs() async throws -> any LogStore {
         if let logs = try LocalStores(configuration).logs() { return logs }
-        let settings = configuration.storage.logs.s3
-        var bucket = S3Configuration(
-            bucket: settings.bucket, prefix: settings.prefix, node: try configuration.nodeID(),
-            aws: Self.service(region: settings.region, endpoint: settings.endpoint))
-        if settings.pathStyle { bucket.usesPathStyle = true }
-        bucket.createsBucket = settings.createBucket
-        bucket.encryption =
-            switch settings.encryption {
-            case .bucketDefault: .bucketDefault
-            case .aes256: .s3
-            case .kms: .kms(key: settings.kmsKeyID.isEmpty ? nil : settings.kmsKeyID)
-            }
-        let store = S3LogStore(bucket, http: HTTPClient())
+        let store = S3LogStore(try bucket(configuration.storage.logs.s3), http: HTTPClient())
         try await store.check()
         return store
     }
 
     /// Opens the metric store.
     public func metrics() async throws -> any MetricStore {
-        try LocalStores(configuration).metrics()
+        if let metrics = try LocalStores(configuration).metrics() { return metrics }
+        let store = S3MetricStore(try bucket(configuration.metricBucket), http: HTTPClient())
+        try await store.check()
+        return store
     }
 
     /// Opens the store of job records.
@@ -50,6 +41,22 @@ public struct StoreFactory: Sendable {
             http: HTTPClient())
         try await store.check()
         return store
+    }
+
+    private func bucket(_ settings: Server.Configuration.S3) throws -> S3Configuration {
+        var bucket = S3Configuration(
+            bucket: settings.bucket, prefix: settings.prefix, node: try configuration.nodeID(),
+            aws: Self.service(region: settings.region, endpoint: settings.endpoint))
+        if settings.pathStyle { bucket.usesPathStyle = true }
+        bucket.createsBucket = settings.createBucket
+        bucket.setsLifecycle = settings.lifecycle
+        bucket.encryption =
+            switch settings.encryption {
+            case .bucketDefault: .bucketDefault
+            case .aes256: .s3
+            case .kms: .kms(key: settings.kmsKeyID.isEmpty ? nil : settings.kmsKeyID)
+            }
+        return bucket
     }
 
     private static func service(region: String, endpoint: String) -> AWSConfiguration {

@@ -31,7 +31,7 @@ struct ServeCommand: AsyncParsableCommand {
                     configuration: configuration, shimProgram: ServeCommand.program("joblet-shim"),
                     jobs: try ServeCommand.embedded(stores.jobs(), "storage.state.backend"),
                     logs: try ServeCommand.embedded(stores.logs(), "storage.logs.backend"),
-                    metrics: try stores.metrics(),
+                    metrics: try ServeCommand.embedded(stores.metrics(), "storage.metrics.backend"),
                     archives: try stores.archives(), logger: logger)
             case .workers:
                 try await withWorkers(loaded, logger)

@@ -9,8 +9,8 @@ struct CopyCommand: AsyncParsableCommand {
         commandName: "copy",
         abstract: "Copies everything to other stores and compares what arrived; once interrupted, it goes on.",
         discussion: """
-            A directory gets the stores in logs/ and metrics/. S3 takes the logs only; its region, endpoint and \
-            encryption are those of storage.logs.s3.
+            A directory gets the stores in logs/ and metrics/. In S3 both go to one bucket; region, endpoint and \
+            encryption are those of storage.logs.s3 and storage.metrics.s3.
             """)
 
     @OptionGroup var options: StoreOptions
@@ -24,13 +24,9 @@ struct CopyCommand: AsyncParsableCommand {
             let claim = try await to.claim(target, besides: stores.configuration)
             defer { claim?.release() }
             let factory = StoreFactory(target)
-            var isWhole = try await copyLogs(stores.logs, to: factory.logs())
-            if target.storage.logs.backend == .s3 {
-                StandardError.write("metrics: not copied, samples are not kept in s3")
-            } else {
-                isWhole = try await copyMetrics(stores.metrics, to: factory.metrics()) && isWhole
-            }
-            if !isWhole { throw ExitCode(1) }
+            let areLogsWhole = try await copyLogs(stores.logs, to: factory.logs())
+            let areMetricsWhole = try await copyMetrics(stores.metrics, to: factory.metrics())
+            if !areLogsWhole || !areMetricsWhole { throw ExitCode(1) }
         }
     }
 
