@@ -8,11 +8,14 @@ public struct MalformedJSON: Error, Equatable {
 ///
 /// Foundation's decoder takes about fifty times as long for a line of samples.
 package struct JSONScanner {
-    private var rest: ArraySlice<UInt8>
+    private let bytes: ArraySlice<UInt8>
+    /// Where the next byte is.
+    private var place: Int
 
     /// A reader of `bytes`.
     package init(_ bytes: ArraySlice<UInt8>) {
-        rest = bytes
+        self.bytes = bytes
+        place = bytes.startIndex
     }
 
     /// Calls `body` behind each name of an object; it reads the value.
@@ -63,10 +66,8 @@ package struct JSONScanner {
     /// `true` or `false`.
     package mutating func flag() throws(MalformedJSON) -> Bool {
         skipSpace()
-        for (word, value) in [("true", true), ("false", false)] where rest.starts(with: word.utf8) {
-            rest = rest.dropFirst(word.utf8.count)
-            return value
-        }
+        if take(word: "true") { return true }
+        if take(word: "false") { return false }
         throw MalformedJSON()
     }
 
@@ -74,7 +75,7 @@ package struct JSONScanner {
     package mutating func skip(depth: Int = 32) throws(MalformedJSON) {
         guard depth > 0 else { throw MalformedJSON() }
         skipSpace()
-        switch rest.first {
+        switch next {
         case UInt8(ascii: "{"):
             try members { (scanner, _) throws(MalformedJSON) in try scanner.skip(depth: depth - 1) }
         case UInt8(ascii: "["):
@@ -82,8 +83,7 @@ package struct JSONScanner {
         case UInt8(ascii: "\""): _ = try text()
         case UInt8(ascii: "t"), UInt8(ascii: "f"): _ = try flag()
         case UInt8(ascii: "n"):
-            guard rest.starts(with: "null".utf8) else { throw MalformedJSON() }
-            rest = rest.dropFirst(4)
+            guard take(word: "null") else { throw MalformedJSON() }
         default: _ = try token()
         }
     }
@@ -91,35 +91,34 @@ package struct JSONScanner {
     /// The characters of a number.
     package mutating func token() throws(MalformedJSON) -> String {
         skipSpace()
-        let token = rest.prefix { byte in
+        let start = place
+        scanning: while let byte = next {
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."),
                 UInt8(ascii: "e"), UInt8(ascii: "E"):
-                true
-            default: false
+                place += 1
+            default: break scanning
             }
         }
-        guard !token.isEmpty else { throw MalformedJSON() }
-        rest = rest[token.endIndex...]
-        return String(decoding: token, as: UTF8.self)
+        guard place > start else { throw MalformedJSON() }
+        return String(decoding: bytes[start..<place], as: UTF8.self)
     }
 
     /// A string.
     package mutating func text() throws(MalformedJSON) -> String {
         try expect("\"")
-        guard let end = rest.firstIndex(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
-            throw MalformedJSON()
+        let start = place
+        while let byte = next, byte != UInt8(ascii: "\\") {
+            place += 1
+            if byte == UInt8(ascii: "\"") { return try valid(bytes[start..<place - 1]) }
         }
-        if rest[end] == UInt8(ascii: "\"") {
-            defer { rest = rest[(end + 1)...] }
-            return try valid(rest[..<end])
-        }
-        var bytes: [UInt8] = []
-        while let byte = rest.popFirst() {
+        // With escapes, or without an end.
+        var text = Array(bytes[start..<place])
+        while let byte = popNext() {
             switch byte {
-            case UInt8(ascii: "\""): return try valid(bytes[...])
-            case UInt8(ascii: "\\"): try appendEscaped(to: &bytes)
-            default: bytes.append(byte)
+            case UInt8(ascii: "\""): return try valid(text[...])
+            case UInt8(ascii: "\\"): try appendEscaped(to: &text)
+            default: text.append(byte)
             }
         }
         throw MalformedJSON()
@@ -128,11 +127,11 @@ package struct JSONScanner {
     /// Checks that nothing is left.
     package mutating func finish() throws(MalformedJSON) {
         skipSpace()
-        guard rest.isEmpty else { throw MalformedJSON() }
+        guard next == nil else { throw MalformedJSON() }
     }
 
     private mutating func appendEscaped(to bytes: inout [UInt8]) throws(MalformedJSON) {
-        switch rest.popFirst() {
+        switch popNext() {
         case UInt8(ascii: "b"): bytes.append(8)
         case UInt8(ascii: "f"): bytes.append(12)
         case UInt8(ascii: "n"): bytes.append(UInt8(ascii: "\n"))
@@ -149,7 +148,7 @@ package struct JSONScanner {
         let first = try escapedUnit()
         if let scalar = Unicode.Scalar(first) { return scalar }
         // The first half of a character outside the basic plane: the other one follows.
-        guard first < 0xdc00, rest.popFirst() == UInt8(ascii: "\\"), rest.popFirst() == UInt8(ascii: "u") else {
+        guard first < 0xdc00, popNext() == UInt8(ascii: "\\"), popNext() == UInt8(ascii: "u") else {
             throw MalformedJSON()
         }
         let second = try escapedUnit()
@@ -160,8 +159,8 @@ package struct JSONScanner {
     }
 
     private mutating func escapedUnit() throws(MalformedJSON) -> UInt16 {
-        let digits = rest.prefix(4)
-        rest = rest.dropFirst(4)
+        let digits = bytes[place...].prefix(4)
+        place += digits.count
         guard digits.count == 4, let unit = UInt16(String(decoding: digits, as: UTF8.self), radix: 16) else {
             throw MalformedJSON()
         }
@@ -173,19 +172,35 @@ package struct JSONScanner {
         return text
     }
 
+    /// The byte that is next; nil at the end.
+    private var next: UInt8? { place < bytes.endIndex ? bytes[place] : nil }
+
+    private mutating func popNext() -> UInt8? {
+        guard let byte = next else { return nil }
+        place += 1
+        return byte
+    }
+
     private mutating func skipSpace() {
-        rest = rest.drop { byte in
+        while let byte = next {
             switch byte {
-            case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"): true
-            default: false
+            case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"): place += 1
+            default: return
             }
         }
     }
 
     private mutating func take(_ character: Unicode.Scalar) -> Bool {
         skipSpace()
-        guard rest.first == UInt8(ascii: character) else { return false }
-        rest = rest.dropFirst()
+        guard next == UInt8(ascii: character) else { return false }
+        place += 1
+        return true
+    }
+
+    private mutating func take(word: StaticString) -> Bool {
+        guard bytes[place...].starts(with: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+        else { return false }
+        place += word.utf8CodeUnitCount
         return true
     }
 
