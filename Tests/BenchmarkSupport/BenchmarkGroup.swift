@@ -13,7 +13,7 @@ extension BenchmarkGroup {
     /// Measures the groups that the options name, one after another, writes the figures and prints the table.
     ///
     /// Ends the program: with 1 where something was wrong.
-    package static func main(_ arguments: () throws -> (Options, Surroundings)) async -> Never {
+    package static func main(_ arguments: @Sendable () throws -> (Options, Surroundings)) async -> Never {
         var isRight = true
         do {
             let (options, surroundings) = try arguments()
