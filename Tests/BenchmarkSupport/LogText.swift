@@ -13,8 +13,8 @@ package struct LogText {
         "search.index",
     ]
     private static let paths = [
-        "/api/v2/orders", "/api/v2/orders/{id}/items", "/api/v2/customers", "/api/v1/search", "/healthz", "/metrics",
-        "/api/v2/carts/{id}", "/api/v2/invoices/{id}/pdf",
+        "/api/v2/orders/", "/api/v2/orders/items/", "/api/v2/customers/", "/api/v1/search/", "/api/v1/users/",
+        "/api/v2/carts/", "/api/v2/invoices/", "/static/images/",
     ]
     private static let failures = [
         "connection reset by peer", "deadline exceeded after 5s", "duplicate key value violates unique constraint",
@@ -57,6 +57,7 @@ package struct LogText {
         bytes += (random(4) == 0 ? "POST" : "GET").utf8
         bytes += " path=".utf8
         bytes += Self.paths[Int(random(8))].utf8
+        decimal(random(10_000_000))
         bytes += (random(20) == 0 ? " status=404 bytes=" : " status=200 bytes=").utf8
         decimal(random(60_000))
         bytes += " duration=".utf8
@@ -69,6 +70,8 @@ package struct LogText {
         decimal(random(256))
         bytes += " trace=".utf8
         identifier()
+        bytes += " span=".utf8
+        identifier(digits: 8)
     }
 
     private mutating func query() {
@@ -78,6 +81,8 @@ package struct LogText {
         decimal(random(20_000))
         bytes += " connection=".utf8
         decimal(random(64))
+        bytes += " trace=".utf8
+        identifier()
     }
 
     private mutating func job() {
@@ -96,10 +101,11 @@ package struct LogText {
         identifier()
     }
 
-    private mutating func identifier() {
-        let value = random(.max)
-        for shift in stride(from: UInt64(60), through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: value >> shift) & 0xf
+    private mutating func identifier(digits count: Int = 16) {
+        var value = random(.max)
+        for _ in 0..<count {
+            let digit = UInt8(truncatingIfNeeded: value) & 0xf
+            value >>= 4
             bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
         }
     }

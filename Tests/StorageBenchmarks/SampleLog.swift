@@ -81,11 +81,12 @@ extension SampleLog {
             let (start, before) = (ContinuousClock.now, ownProcessorSeconds())
             for run in runs { try await store.append(run, to: job) }
             next += runs.count
-            if next < count { _ = try await store.sync([job]) } else { try await store.finish(job) }
+            let durable = try await store.sync([job])[job]
+            if next == count { try await store.finish(job) }
+            guard durable == UInt64(next * Self.runBytes) else { throw Wrong("the log did not arrive whole") }
             seconds += (ContinuousClock.now - start).seconds
             processorSeconds += ownProcessorSeconds() - before
         }
-        guard try await store.end(of: job) == UInt64(bytes) else { throw Wrong("the log did not arrive whole") }
         return (seconds, processorSeconds)
     }
 
