@@ -2,8 +2,8 @@ extension JobRecord {
     /// The record that `json` spells, as `json` or `Codable` wrote it; unknown names are passed over.
     ///
     /// Read by hand, as a general decoder takes three times as long. Throws where a name is missing that every record has.
-    public init(json: some Sequence<UInt8>) throws(MalformedJSON) {
-        var scanner = JSONScanner(Array(json)[...])
+    public init(json: [UInt8]) throws(MalformedJSON) {
+        var scanner = JSONScanner(json[...])
         self = try scanner.record()
         try scanner.finish()
     }

@@ -133,7 +133,7 @@ extension JobRecord {
         let id: String = row[0]
         let json: String = row[1]
         do {
-            try self.init(json: json.utf8)
+            try self.init(json: Array(json.utf8))
         } catch {
             throw StorageError.corrupt(place: "jobs, id \(id)")
         }

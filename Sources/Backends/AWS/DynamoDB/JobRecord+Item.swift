@@ -58,7 +58,7 @@ extension JobRecord {
     init(item: Item, in table: String) throws(StorageError) {
         let id = item[Attribute.jobID]?.text ?? ""
         let json = item[Attribute.record]?.text ?? ""
-        guard let record = try? JobRecord(json: json.utf8),
+        guard let record = try? JobRecord(json: Array(json.utf8)),
             record.id.description == id
         else { throw .corrupt(place: "table \(table), jobId \(id)") }
         self = record
