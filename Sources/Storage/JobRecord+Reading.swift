@@ -1,7 +1,7 @@
 extension JobRecord {
     /// The record that `json` spells, as `json` or `Codable` wrote it; unknown names are passed over.
     ///
-    /// Read by hand, as a general decoder takes three times as long. Throws where a name is missing that every record has.
+    /// Read by hand, as a general decoder takes five times as long. Throws where a name is missing that every record has.
     public init(json: [UInt8]) throws(MalformedJSON) {
         var scanner = JSONScanner(json[...])
         self = try scanner.record()
