@@ -46,9 +46,7 @@ struct CloudBenchmark {
         let statistics = try await store.statistics(of: log.job)
         rates.ratio = Double(statistics.bytes) / Double(statistics.storedBytes)
         rates.lines.append(Double(lines.lines) / (try await lines.ingest(into: store)).seconds)
-        var figures = rates.figures(
-            "s3", compressor: log.megabytes / codec.compressSeconds, inflate: log.megabytes / codec.inflateSeconds,
-            ratio: codec.ratio, linesPerMegabyte: Double(log.lines) / log.megabytes)
+        var figures = rates.figures("s3", CodecRates([codec], log))
         figures += Requests(from: before, to: written).figures("cloud.requests_per_gb")
         figures.append(Figure("cloud.requests_per_gb.read_back", Double(read), "requests", better: .lower))
         return figures

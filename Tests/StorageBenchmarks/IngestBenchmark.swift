@@ -25,12 +25,10 @@ struct IngestBenchmark {
                 try await measure(backend, log, lines, &rates[backend, default: Rates()])
             }
         }
-        let compress = codecs.map { log.megabytes / $0.compressSeconds }.median
+        let floors = CodecRates(codecs, log)
         var figures = [Figure("ingest.disk_mb_s", disk.median, "MB/s", better: .higher)]
         for (backend, rates) in rates.sorted(by: { $0.key < $1.key }) {
-            figures += rates.figures(
-                backend, compressor: compress, inflate: codecs.map { log.megabytes / $0.inflateSeconds }.median,
-                ratio: codecs[0].ratio, linesPerMegabyte: Double(log.lines) / log.megabytes)
+            figures += rates.figures(backend, floors)
         }
         return figures
     }
@@ -89,18 +87,18 @@ struct Rates {
         perCore.append(log.megabytes / cost.processorSeconds)
     }
 
-    /// The figures beside those of the compressor alone: `compressor` and `inflate` in MB a second.
-    func figures(
-        _ backend: String, compressor: Double, inflate: Double, ratio bareRatio: Double, linesPerMegabyte: Double
-    ) -> [Figure] {
+    /// The figures beside those of the compressor alone.
+    func figures(_ backend: String, _ floors: CodecRates) -> [Figure] {
         [
-            Figure("ingest.\(backend).mb_s", ingest.median, "MB/s", floor: compressor, better: .higher),
-            Figure("ingest.\(backend).mb_s_per_core", perCore.median, "MB/s", floor: compressor, better: .higher),
+            Figure("ingest.\(backend).mb_s", ingest.median, "MB/s", floor: floors.compress, better: .higher),
             Figure(
-                "ingest.\(backend).lines_s", lines.median, "lines/s", floor: compressor * linesPerMegabyte,
+                "ingest.\(backend).mb_s_per_core", perCore.median, "MB/s", floor: floors.compressPerCore,
                 better: .higher),
-            Figure("ingest.ratio.\(backend)", ratio, "text/stored", floor: bareRatio, better: .higher),
-            Figure("readback.\(backend).mb_s", readBack.median, "MB/s", floor: inflate, better: .higher),
+            Figure(
+                "ingest.\(backend).lines_s", lines.median, "lines/s",
+                floor: floors.compress * floors.linesPerMegabyte, better: .higher),
+            Figure("ingest.ratio.\(backend)", ratio, "text/stored", floor: floors.ratio, better: .higher),
+            Figure("readback.\(backend).mb_s", readBack.median, "MB/s", floor: floors.inflate, better: .higher),
         ]
     }
 }
