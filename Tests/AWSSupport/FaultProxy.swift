@@ -35,6 +35,8 @@ package final class FaultProxy: Sendable {
         case cutReply(after: Int)
         /// Answered here.
         case reply(HTTPReply)
+        /// Answered as a proxy answers CONNECT: from here on all bytes go to the server behind, and back.
+        case tunnel
         /// Answered by the server behind, with fields of the header replaced.
         case rewrite([String: String])
     }
@@ -130,6 +132,9 @@ package final class FaultProxy: Sendable {
                 connection.send(encode(reply))
                 if request.headers["connection"] == "close" { return }
                 continue
+            case .tunnel:
+                tunnel(connection)
+                return
             case .rewrite(let fields): connection.send(rewrite(forward(raw), fields))
             }
             // The server behind was asked to close, and says so in its answer.
@@ -175,6 +180,30 @@ package final class FaultProxy: Sendable {
             if more.isEmpty { return reply }
             reply += more
         }
+    }
+
+    private func tunnel(_ connection: TCP) {
+        guard let upstream, let server = TCP.connect(port: upstream) else { return }
+        connection.send("HTTP/1.1 200 Connection established\r\n\r\n".utf8)
+        let hasEnded = DispatchSemaphore(value: 0)
+        Thread.detachNewThread {
+            self.relay(from: server, to: connection)
+            hasEnded.signal()
+        }
+        relay(from: connection, to: server)
+        hasEnded.wait()
+        server.close()
+    }
+
+    private func relay(from source: TCP, to target: TCP) {
+        while true {
+            let bytes = source.receive()
+            if bytes.isEmpty { break }
+            target.send(bytes)
+        }
+        // The other direction ends too.
+        source.shutDown()
+        target.shutDown()
     }
 
     private func encode(_ reply: HTTPReply) -> [UInt8] {

@@ -57,6 +57,12 @@ package final class MotoServer: Sendable {
         AWSConfiguration.test(endpoint: endpoint, change)
     }
 
+    /// What the server answers to a GET that is not signed.
+    package func get(_ path: String) async throws -> String {
+        let reply = try await HTTPClient().send(HTTPRequest("GET", endpoint + path))
+        return String(decoding: reply.body, as: UTF8.self)
+    }
+
     /// From here on every request must be signed by a user's key, which is returned.
     package func requireSignatures(_ http: HTTPClient) async throws -> Credentials {
         let iam = AWSService("iam", configuration(), http: http)

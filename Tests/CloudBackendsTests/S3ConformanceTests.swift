@@ -17,12 +17,12 @@ import Testing
         case merging
     }
 
-    @Test(arguments: Shape.allCases, LogStoreBehaviour.all.filter { !$0.needsTrimming })
+    @Test(arguments: Shape.allCases, LogStoreBehaviour.all)
     func conforms(_ shape: Shape, _ behaviour: LogStoreBehaviour) async throws {
         try await withFreshBucket(shape) { try await behaviour.check($0) }
     }
 
-    @Test(arguments: Shape.allCases, LogStoreBehaviour.persistent.filter { !$0.needsTrimming })
+    @Test(arguments: Shape.allCases, LogStoreBehaviour.persistent)
     func persists(_ shape: Shape, _ behaviour: LogStoreBehaviour) async throws {
         try await withFreshBucket(shape) { try await behaviour.check($0) }
     }

@@ -72,6 +72,32 @@ extension DaemonTests.CloudWorkersTests {
         await daemon.end()
     }
 
+    @Test func `the oldest part of what a large job wrote goes, and the bucket has the rule that was asked for`()
+        async throws
+    {
+        let server = try MotoServer()
+        var settings = Self.settings(server.endpoint)
+        settings["storage.logs.s3.lifecycle"] = "true"
+        settings["storage.logs.retention.maxJobBytes"] = "20000"
+        settings["storage.logs.retention.cleanupInterval"] = "1s"
+        let daemon = try daemon(settings)
+        do {
+            try await daemon.start()
+            try await daemon.connect { client in
+                let job = try await client.shell("head -c 300000 /dev/urandom | base64; echo the end").jobUuid
+                _ = try await client.end(of: job)
+                #expect(await holds { (try? await client.text(job).utf8.count) ?? .max < 40_000 })
+                #expect(try await client.text(job).hasSuffix("the end\n"))
+            }
+            let rules = try await server.get("/\(settings["storage.logs.s3.bucket"] ?? "")?lifecycle")
+            #expect(rules.contains("<NoncurrentDays>7</NoncurrentDays>"), "\(rules)")
+        } catch {
+            await daemon.end()
+            throw error
+        }
+        await daemon.end()
+    }
+
     @Test func `a bucket that is missing ends the start with the reason`() async throws {
         let server = try MotoServer()
         var settings = Self.settings(server.endpoint)

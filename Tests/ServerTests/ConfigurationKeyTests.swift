@@ -45,6 +45,7 @@ import Testing
         "storage.logs.s3.pathStyle": ("true", "true"),
         "storage.logs.s3.serverSideEncryption": ("aes256", "AES256"),
         "storage.logs.s3.createBucket": ("true", "true"),
+        "storage.logs.s3.lifecycle": ("true", "true"),
         "storage.logs.retention.maxAge": ("24h", "24h"),
         "storage.logs.retention.maxBytes": ("10GB", "10GiB"),
         "storage.logs.retention.maxJobBytes": ("1GB", "1GiB"),

@@ -2,13 +2,7 @@ public import Storage
 import Testing
 
 extension LogStoreBehaviour {
-    static let retention =
-        usages
-        + trimming.map { behaviour in
-            var behaviour = behaviour
-            behaviour.needsTrimming = true
-            return behaviour
-        }
+    static let retention = usages + trimming
 
     private static let usages: [Self] = [
         .init("usages tell what each job takes, in order, page by page") { store in

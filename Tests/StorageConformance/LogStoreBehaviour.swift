@@ -7,8 +7,6 @@ public struct LogStoreBehaviour: Sendable, CustomTestStringConvertible {
     public let testDescription: String
     /// Whether it is about what outlives the store's process.
     public let needsReopening: Bool
-    /// Whether it is about dropping a part of a log, which stores of whole objects may refuse.
-    public internal(set) var needsTrimming = false
     /// Fails the running test where a store breaks the promise.
     public let check: @Sendable (StoreUnderTest<any LogStore>) async throws -> Void
 

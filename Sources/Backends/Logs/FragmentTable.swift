@@ -5,6 +5,9 @@ package import Storage
 /// Each entry is a byte of flags (1: stderr, 2: gap note), a varint (the number of bytes, or of bytes
 /// dropped) and a varint (the time since the entry before, zigzag; the first since the block's earliest).
 package enum FragmentTable {
+    /// The most bytes that a gap note adds to a table.
+    package static let noteSize: UInt64 = 21
+
     /// The table of a block's fragments.
     package static func encode(_ fragments: [Fragment], earliest: Int64) -> [UInt8] {
         var writer = ByteWriter(capacity: fragments.count * 8)

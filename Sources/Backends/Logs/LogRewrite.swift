@@ -45,15 +45,12 @@ struct LogRewrite {
         end = header.end.position
     }
 
-    /// Adds the newest `count` bytes of a block of the old log, behind a note of what is missing before them.
-    mutating func add(newest count: Int, of block: LogBlock, by codec: BlockCodec) -> StoredBlock {
-        let position = block.end.position - UInt64(count)
-        let stored = codec.encode(block.newest(count, lost: position - end))
+    /// Adds the newest part of a block of the old log, which begins with a note of what is missing before it.
+    mutating func add(newest stored: StoredBlock) {
         blocks.append(.new(stored))
-        lostBytes += position - end
-        end = block.end.position
+        lostBytes += stored.header.start.position - end
+        end = stored.header.end.position
         isBehindLoss = false
-        return stored
     }
 
     /// Ends with a note where the old log reached further, to `position`.
@@ -68,7 +65,7 @@ struct LogRewrite {
 
 extension LogBlock {
     /// A stretch that says only that bytes before `position` are lost.
-    init(noteOf lost: UInt64, at position: UInt64, time: Int64) {
+    package init(noteOf lost: UInt64, at position: UInt64, time: Int64) {
         var run = FragmentRun(start: position)
         run.appendGap(stream: .stdout, time: time, dropped: lost)
         self.init(run)
@@ -81,8 +78,26 @@ extension LogBlock {
         run.bytes.withUnsafeBytes { take(&place, of: run, $0, maxBytes: .max, maxFragments: .max) }
     }
 
+    /// As much of the end as takes at most `limit` bytes in the form that `encode` makes of it; nil where that is
+    /// nothing. All of the block takes `size` bytes.
+    ///
+    /// Before it stands a note of what is missing since position `place`.
+    package func newest<Form>(
+        within limit: UInt64, of size: UInt64, since place: UInt64, _ encode: (LogBlock) -> (form: Form, size: UInt64)
+    ) -> Form? {
+        // As if every byte took the same room; less where that is too much.
+        let share = Double(limit) / Double(size)
+        var count = Int(Double(byteCount) * min(1, share))
+        while count > 0 {
+            let attempt = encode(newest(count, lost: end.position - UInt64(count) - place))
+            if attempt.size <= limit { return attempt.form }
+            count = count * 3 / 4
+        }
+        return nil
+    }
+
     /// The last `count` bytes, behind a note of `lost` bytes.
-    fileprivate func newest(_ count: Int, lost: UInt64) -> LogBlock {
+    private func newest(_ count: Int, lost: UInt64) -> LogBlock {
         let position = end.position - UInt64(count)
         let rest = fragments.drop { $0.end <= position }
         guard let first = rest.first else { return LogBlock(noteOf: lost, at: position, time: times?.upperBound ?? 0) }
@@ -111,7 +126,7 @@ extension BlockedLog {
     /// Whole blocks go. Where not even the newest fits, its newest part stays.
     func trimmed(to limit: UInt64) throws(StorageError) -> LogRewrite? {
         guard storedBytes > limit, let last = blocks.last else { return nil }
-        var size = storedBytes - blocks.reduce(0) { $0 + $1.header.size } + LogRewrite.noteSize
+        var size = storedBytes - blocks.reduce(0) { $0 + $1.header.size } + FragmentTable.noteSize
         var first = blocks.count
         while first > 0, size + blocks[first - 1].header.size <= limit {
             first -= 1
@@ -158,9 +173,6 @@ extension BlockedLog {
 }
 
 extension LogRewrite {
-    /// The most bytes that a note adds to a fragment table.
-    fileprivate static let noteSize: UInt64 = 21
-
     /// Adds as much of the end of a block as takes at most `limit` bytes; nothing where it is damaged.
     fileprivate mutating func add(
         newestOf last: LogIndex.Block, of log: some BlockedLog, within limit: UInt64
@@ -171,17 +183,11 @@ extension LogRewrite {
         } catch .corrupt {
             return
         }
-        // As if every byte took the same room; less where that is too much.
-        let share = Double(limit) / Double(last.header.size)
-        var count = Int(Double(content.byteCount) * min(1, share))
-        while count > 0 {
-            var attempt = self
-            if attempt.add(newest: count, of: content, by: log.codec).size <= limit {
-                self = attempt
-                return
-            }
-            count = count * 3 / 4
+        let newest = content.newest(within: limit, of: last.header.size, since: end) { block in
+            let stored = log.codec.encode(block)
+            return (stored, stored.size)
         }
+        if let newest { add(newest: newest) }
     }
 }
 

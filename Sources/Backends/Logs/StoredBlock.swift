@@ -1,15 +1,15 @@
-import Storage
+package import Storage
 
 /// A block in the form in which it is kept: the record of its header and fragment table, and its members.
-struct StoredBlock {
-    private(set) var header: BlockHeader
-    private(set) var table: [UInt8]
+package struct StoredBlock {
+    package private(set) var header: BlockHeader
+    package private(set) var table: [UInt8]
     /// The members; empty where the block has no bytes of the stream.
     private(set) var stdout: [UInt8]
     private(set) var stderr: [UInt8]
 
     /// A block whose parts fit each other.
-    init(header: BlockHeader, table: [UInt8], stdout: [UInt8], stderr: [UInt8]) {
+    package init(header: BlockHeader, table: [UInt8], stdout: [UInt8], stderr: [UInt8]) {
         self.header = header
         self.table = table
         self.stdout = stdout
@@ -37,7 +37,7 @@ struct StoredBlock {
     ///
     /// It takes the number of a gap note that stood there and is lost too, if there was one. A block without
     /// bytes cannot be told apart from the place before it then, and must not be given one.
-    mutating func prepend(lost: UInt64, to fragments: [Fragment]) {
+    package mutating func prepend(lost: UInt64, to fragments: [Fragment]) {
         guard let first = fragments.first else { return }
         let note = Fragment(
             stream: .stdout, position: header.start.position, time: first.time, content: .dropped(bytes: lost))

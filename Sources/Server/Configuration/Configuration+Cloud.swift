@@ -17,6 +17,8 @@ extension Configuration {
         public var kmsKeyID = ""
         /// Whether a missing bucket is made (`createBucket`).
         public var createBucket = false
+        /// Whether the bucket gets a rule that removes old versions (`lifecycle`).
+        public var lifecycle = false
 
         /// Makes the defaults.
         public init() {}

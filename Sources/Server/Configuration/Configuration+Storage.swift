@@ -186,6 +186,7 @@ extension Configuration {
         ConfigurationKey("storage.logs.s3.serverSideEncryption", \.storage.logs.s3.encryption, .choice()),
         ConfigurationKey("storage.logs.s3.kmsKeyId", \.storage.logs.s3.kmsKeyID, .word(2048)),
         ConfigurationKey("storage.logs.s3.createBucket", \.storage.logs.s3.createBucket, .boolean),
+        ConfigurationKey("storage.logs.s3.lifecycle", \.storage.logs.s3.lifecycle, .boolean),
         ConfigurationKey("storage.logs.retention.maxAge", \.storage.logs.retention.maxAge, .age),
         ConfigurationKey("storage.logs.retention.maxBytes", \.storage.logs.retention.maxBytes, .size(0...1 << 60)),
         ConfigurationKey(

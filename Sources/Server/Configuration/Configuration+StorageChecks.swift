@@ -8,9 +8,6 @@ extension Configuration {
         let needsWorkers = "needs storage.mode: workers; what speaks to a cloud is in the workers only"
         require(storage.mode == .workers || storage.logs.backend != .s3, "storage.logs.backend", "s3 " + needsWorkers)
         require(
-            storage.logs.backend != .s3 || storage.logs.retention.maxJobBytes == 0,
-            "storage.logs.retention.maxJobBytes", "s3 cannot drop a part of a job's log in this version")
-        require(
             storage.mode == .workers || storage.state.backend != .dynamodb, "storage.state.backend",
             "dynamodb " + needsWorkers)
         found += bucketConflicts("storage.logs", storage.logs.backend, storage.logs.s3)

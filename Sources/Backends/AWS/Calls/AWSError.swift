@@ -11,6 +11,8 @@ package struct AWSError: Error, Sendable, Equatable {
     package var message: String
     /// The service's own advice when to come back, in milliseconds.
     package var retryAfter: UInt64?
+    /// The region of the bucket that was asked for in another one.
+    package var region: String?
 
     /// The caller's task was cancelled.
     static let cancelled = AWSError(code: "Cancelled", status: 0, message: "cancelled")
@@ -40,8 +42,9 @@ package struct AWSError: Error, Sendable, Equatable {
         }
         // A reply to HEAD has no body, and one of a proxy has its own.
         if code.isEmpty { code = reply.headers["x-amz-error-code"] ?? "HTTP\(status)" }
-        if let region = reply.headers["x-amz-bucket-region"], status == 301 || status == 400 {
-            message += " (the bucket is in \(region))"
+        if let bucketRegion = reply.headers["x-amz-bucket-region"], status == 301 || status == 400 {
+            region = bucketRegion
+            message += " (the bucket is in \(bucketRegion))"
         }
     }
 

@@ -28,8 +28,10 @@ package struct AWSConfiguration: Sendable {
 package final class AWSService: Sendable {
     /// What was sent, for whoever counts the costs.
     package struct Counts: Sendable, Hashable {
-        /// Requests by method, each attempt counted.
+        /// Requests by operation (`PUT`, `GET`, `LIST`, `DELETE`; `UpdateItem` …), each attempt counted.
         package var requests: [String: Int] = [:]
+        /// Write units of DynamoDB, indexes included, as the service said.
+        package var writeUnits: Double = 0
     }
 
     private let name: String
@@ -41,6 +43,8 @@ package final class AWSService: Sendable {
 
     private struct State {
         var region: String?
+        /// Whether the region is only where a bucket is asked for first, to hear where it is.
+        var isRegionGuessed = false
         /// Seconds that the service's clock is ahead of ours.
         var skew: Int64 = 0
         var counts = Counts()
@@ -66,6 +70,11 @@ package final class AWSService: Sendable {
     /// What was sent so far.
     package var counts: Counts { state.withLock { $0.counts } }
 
+    /// Counts write units.
+    func count(writeUnits: Double) {
+        state.withLock { $0.counts.writeUnits += writeUnits }
+    }
+
     /// The certificates that the environment names in place of the system's.
     package static func caBundle(_ environment: (String) -> String?) -> String? {
         environment("AWS_CA_BUNDLE") ?? environment("SSL_CERT_FILE")
@@ -78,6 +87,7 @@ package final class AWSService: Sendable {
         var failures = 0
         var hasCorrected = false
         var hasRefreshed = false
+        var hasMoved = false
         while true {
             let (failure, used) = try await attempt(request, hostPrefix: hostPrefix, failures: failures)
             switch failure {
@@ -86,9 +96,13 @@ package final class AWSService: Sendable {
                 return reply
             case .failure(let error):
                 failures += 1
-                // These are answers to how we asked, not to what: once more at once, with the right time or keys.
+                // These are answers to how we asked, not to what: once more at once, with the right time, region or keys.
                 if error.mayBeClockSkew, !hasCorrected, correctClock(by: used.date, signedAt: used.time) {
                     hasCorrected = true
+                    continue
+                }
+                if let region = error.region, !hasMoved, move(to: region) {
+                    hasMoved = true
                     continue
                 }
                 if error.hasExpiredCredentials, !hasRefreshed, let keys = used.credentials {
@@ -113,7 +127,7 @@ package final class AWSService: Sendable {
     private func attempt(
         _ request: AWSRequest, hostPrefix: String?, failures: Int
     ) async throws(AWSError) -> (Result<HTTPReply, AWSError>, Used) {
-        let region = try await region()
+        let region = try await signingRegion()
         let (skew, now) = (state.withLock { $0.skew }, AWSDate.now())
         let keys: Credentials
         do throws(CredentialsError) {
@@ -128,7 +142,7 @@ package final class AWSService: Sendable {
         let headers = Signer(region: region, service: name)
             .headers(for: request, host: host, credentials: keys, at: now + skew)
         let query = request.query.isEmpty ? "" : "?\(request.encodedQuery)"
-        state.withLock { $0.counts.requests[request.method, default: 0] += 1 }
+        state.withLock { $0.counts.requests[request.operation, default: 0] += 1 }
         var used = Used(credentials: keys, time: now + skew)
         do throws(HTTPError) {
             let reply = try await http.send(
@@ -165,9 +179,23 @@ package final class AWSService: Sendable {
         )
     }
 
+    /// The region of the next request: of a bucket any will do, since the reply says where it is.
+    private func signingRegion() async throws(AWSError) -> String {
+        if let region = state.withLock({ $0.region }) { return region }
+        do throws(AWSError) {
+            return try await region()
+        } catch {
+            guard name == "s3", error.code == "NoRegion" else { throw error }
+            return state.withLock { state in
+                (state.region, state.isRegionGuessed) = ("us-east-1", true)
+                return "us-east-1"
+            }
+        }
+    }
+
     /// The region: as configured, from the environment, the shared files, the instance's metadata.
     package func region() async throws(AWSError) -> String {
-        if let region = state.withLock({ $0.region }) { return region }
+        if let region = state.withLock({ $0.isRegionGuessed ? nil : $0.region }) { return region }
         let environment = configuration.environment
         let files = SharedFiles(environment: environment, profile: configuration.profile)
         var found = environment("AWS_REGION") ?? environment("AWS_DEFAULT_REGION") ?? files.settings["region"]
@@ -179,6 +207,15 @@ package final class AWSService: Sendable {
         }
         state.withLock { $0.region = found }
         return found
+    }
+
+    /// Takes over the region that a bucket is in, unless another one is configured; whether it did.
+    private func move(to region: String) -> Bool {
+        guard configuration.region == nil else { return false }
+        return state.withLock { state in
+            defer { (state.region, state.isRegionGuessed) = (region, false) }
+            return state.region != region
+        }
     }
 
     /// Takes over the service's clock where ours differs by minutes; whether it did.

@@ -6,12 +6,16 @@ extension DynamoDBJobStore {
         let table = table
         do throws(AWSError) {
             try await checkKeys(try await table.call("DescribeTable", TableName(TableName: table.name)))
-            return
         } catch {
             guard error.code == "ResourceNotFoundException", configuration.createsTable else {
                 throw storageError(error)
             }
+            try await create()
         }
+        if configuration.createsTable, configuration.timeToLive != nil { try await setTimeToLive() }
+    }
+
+    private func create() async throws(StorageError) {
         do throws(AWSError) {
             _ = try await table.call("CreateTable", definition, as: NoReply.self)
         } catch {
@@ -19,7 +23,23 @@ extension DynamoDBJobStore {
             guard error.code == "ResourceInUseException" else { throw storageError(error) }
         }
         try await storage { () async throws(AWSError) in try await checkKeys(nil) }
-        guard configuration.timeToLive != nil else { return }
+    }
+
+    /// Turns the table's time to live on where it is off.
+    private func setTimeToLive() async throws(StorageError) {
+        let found = try await storage { () async throws(AWSError) in
+            try await table.call(
+                "DescribeTimeToLive", TableName(TableName: table.name), as: DescribeTimeToLiveReply.self)
+        }.TimeToLiveDescription
+        if ["ENABLED", "ENABLING"].contains(found.TimeToLiveStatus) {
+            guard found.AttributeName == Attribute.expiresAt else {
+                throw .unavailable(
+                    reason:
+                        "DynamoDB table \(table.name): its time to live goes by \(found.AttributeName ?? "nothing"), "
+                        + "not by \(Attribute.expiresAt)")
+            }
+            return
+        }
         do throws(AWSError) {
             _ = try await table.call(
                 "UpdateTimeToLive", UpdateTimeToLiveRequest(TableName: table.name), as: NoReply.self)

@@ -9,6 +9,9 @@ import Synchronization
 public final class DynamoDBJobStore: JobStore {
     let table: DynamoDBTable
     let configuration: DynamoDBConfiguration
+    let now: @Sendable () -> Int64
+    /// When tombstones were last looked for that ended, in nanoseconds since 1970.
+    let lastPrune = Mutex<Int64?>(nil)
     /// Nodes whose incarnation was seen in the table; it never changes there.
     private let incarnations = Mutex<[String: String]>([:])
 
@@ -18,8 +21,12 @@ public final class DynamoDBJobStore: JobStore {
     private static let largestRecord = 390_000
 
     /// A store over `http`; nothing is sent before the first call.
-    package init(_ configuration: DynamoDBConfiguration, http: HTTPClient) {
+    package init(
+        _ configuration: DynamoDBConfiguration, http: HTTPClient,
+        now: @escaping @Sendable () -> Int64 = Tombstones.now
+    ) {
         self.configuration = configuration
+        self.now = now
         table = DynamoDBTable(
             name: configuration.table, service: AWSService("dynamodb", configuration.aws, http: http))
     }
@@ -48,14 +55,19 @@ public final class DynamoDBJobStore: JobStore {
     public func delete(_ id: JobID, version: UInt64) async throws(StorageError) {
         let update = UpdateItemRequest(
             TableName: table.name, Key: Attribute.key(id),
-            UpdateExpression: "SET #deleted = :version REMOVE "
+            UpdateExpression: "SET #deleted = :version, #expiresAt = :expiresAt REMOVE "
                 + Attribute.ofRecord.map { "#\($0)" }.joined(separator: ", "),
             ConditionExpression: "(attribute_not_exists(#deleted) OR #deleted < :version) "
                 + "AND (attribute_not_exists(#version) OR #version <= :version)",
-            ExpressionAttributeNames: Attribute.names(Attribute.ofRecord + [Attribute.deleted]),
-            ExpressionAttributeValues: [":version": .number(version)])
+            ExpressionAttributeNames: Attribute.names(Attribute.ofRecord + [Attribute.deleted, Attribute.expiresAt]),
+            ExpressionAttributeValues: [
+                ":version": .number(version),
+                // Rounded up: it stands for its whole life.
+                ":expiresAt": .number((now() + Tombstones.lifetime) / 1_000_000_000 + 1),
+            ])
         // Where the condition fails there is a later tombstone or a newer record: nothing changes.
         _ = try await self.update(update)
+        pruneTombstonesIfDue()
     }
 
     // MARK: Putting
@@ -138,7 +150,7 @@ public final class DynamoDBJobStore: JobStore {
             Item: [Attribute.jobID: .string(key), Attribute.incarnation: .string(node.incarnation)],
             ConditionExpression: "attribute_not_exists(jobId)")
         do throws(AWSError) {
-            _ = try await table.call("PutItem", put, as: NoReply.self)
+            try await table.write("PutItem", put)
             incarnations.withLock { $0[node.id] = node.incarnation }
             return nil
         } catch {
@@ -160,7 +172,7 @@ public final class DynamoDBJobStore: JobStore {
     /// Whether the condition held.
     private func update(_ update: UpdateItemRequest) async throws(StorageError) -> Bool {
         do throws(AWSError) {
-            _ = try await table.call("UpdateItem", update, as: NoReply.self)
+            try await table.write("UpdateItem", update)
             return true
         } catch {
             guard error.code == DynamoDBTable.conditionFailed else { throw storageError(error) }

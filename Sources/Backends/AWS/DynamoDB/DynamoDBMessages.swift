@@ -59,6 +59,7 @@ struct PutItemRequest: Encodable {
     var TableName: String
     var Item: Item
     var ConditionExpression: String
+    var ReturnConsumedCapacity = "TOTAL"
 }
 
 struct UpdateItemRequest: Encodable {
@@ -68,6 +69,32 @@ struct UpdateItemRequest: Encodable {
     var ConditionExpression: String
     var ExpressionAttributeNames: [String: String]
     var ExpressionAttributeValues: Item
+    var ReturnConsumedCapacity = "TOTAL"
+}
+
+struct DeleteItemRequest: Encodable {
+    var TableName: String
+    var Key: Item
+    var ConditionExpression: String
+    var ExpressionAttributeNames: [String: String]
+    var ExpressionAttributeValues: Item
+    var ReturnConsumedCapacity = "TOTAL"
+}
+
+struct WriteReply: Decodable {
+    struct Capacity: Decodable {
+        var CapacityUnits: Double?
+    }
+    var ConsumedCapacity: Capacity?
+}
+
+struct ScanRequest: Encodable {
+    var TableName: String
+    var ProjectionExpression: String
+    var FilterExpression: String
+    var ExpressionAttributeNames: [String: String]
+    var ExpressionAttributeValues: Item
+    var ExclusiveStartKey: Item?
 }
 
 struct QueryRequest: Encodable {
@@ -141,9 +168,17 @@ struct CreateTableRequest: Encodable {
     var GlobalSecondaryIndexes: [Index]
 }
 
+struct DescribeTimeToLiveReply: Decodable {
+    struct Description: Decodable {
+        var TimeToLiveStatus: String?
+        var AttributeName: String?
+    }
+    var TimeToLiveDescription: Description
+}
+
 struct UpdateTimeToLiveRequest: Encodable {
     struct Specification: Encodable {
-        var AttributeName = "expiresAt"
+        var AttributeName = Attribute.expiresAt
         var Enabled = true
     }
     var TableName: String

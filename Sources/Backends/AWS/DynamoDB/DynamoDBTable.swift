@@ -27,13 +27,19 @@ struct DynamoDBTable: Sendable {
                 HTTPHeader("X-Amz-Target", "DynamoDB_20120810.\(operation)"),
             ],
             // A reply holds at most 16 MB of items; JSON escapes make more of them.
-            body: Array(body), maxReplyBytes: 128 << 20)
+            body: Array(body), maxReplyBytes: 128 << 20, operation: operation)
         let reply = try await service.call(request)
         do {
             return try JSONDecoder().decode(Reply.self, from: Data(reply.body))
         } catch {
             throw AWSError(code: "InvalidReply", status: reply.status, message: "\(operation) answered with no reply")
         }
+    }
+
+    /// Calls an operation that writes, and counts what it says that it cost.
+    func write(_ operation: String, _ message: some Encodable) async throws(AWSError) {
+        let reply = try await call(operation, message, as: WriteReply.self)
+        service.count(writeUnits: reply.ConsumedCapacity?.CapacityUnits ?? 0)
     }
 
     /// The item of a key, strongly consistent.

@@ -16,7 +16,7 @@ enum Attribute {
     static let expiresAt = "expiresAt"
 
     /// What a tombstone has not.
-    static let ofRecord = [version, node, incarnation, status, name, createdAt, order, shard, record, expiresAt]
+    static let ofRecord = [version, node, incarnation, status, name, createdAt, order, shard, record]
 
     /// How the key of a node's item begins; no job id does.
     static let nodePrefix = "node/"

@@ -3,15 +3,16 @@ import Synchronization
 /// Sends HTTP requests over libcurl: one multi handle on one thread of its own, connections kept alive.
 ///
 /// At most `connections` transfers run at a time, the others wait their turn without a time limit of their own.
-/// Proxies come from the environment, in libcurl's variables (`https_proxy`, `no_proxy` …).
 package final class HTTPClient: Sendable {
     private let loop: TransferLoop
 
-    /// A client; `caBundle` is a file of certificates that replaces the system's, by default the environment's.
+    /// A client; `caBundle` is a file of certificates that replaces the system's, by default the environment's, as
+    /// are the proxies.
     package init(
-        connections: Int = 16, caBundle: String? = AWSService.caBundle(CredentialSources.processEnvironment)
+        connections: Int = 16, caBundle: String? = AWSService.caBundle(CredentialSources.processEnvironment),
+        proxies: Proxies = Proxies(CredentialSources.processEnvironment)
     ) {
-        loop = TransferLoop(connections: connections, caBundle: caBundle)
+        loop = TransferLoop(connections: connections, caBundle: caBundle, proxies: proxies)
         loop.start()
     }
 

@@ -9,6 +9,7 @@ final class TransferLoop: @unchecked Sendable {
     private let multi: OpaquePointer?
     private let connections: Int
     private let caBundle: String?
+    private let proxies: Proxies
     private let shared = Mutex(Shared())
     private var running: [OpaquePointer: Running] = [:]
 
@@ -28,10 +29,11 @@ final class TransferLoop: @unchecked Sendable {
 
     private static let isInitialized: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
-    init(connections: Int, caBundle: String?) {
+    init(connections: Int, caBundle: String?, proxies: Proxies) {
         precondition(Self.isInitialized, "libcurl cannot be initialized")
         self.connections = max(1, connections)
         self.caBundle = caBundle
+        self.proxies = proxies
         multi = curl_multi_init().map { OpaquePointer($0) }
         _ = joblet_curl_multi_set_long(handle, CURLMOPT_MAXCONNECTS, self.connections)
         _ = joblet_curl_multi_set_long(handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, self.connections)
@@ -209,7 +211,10 @@ final class TransferLoop: @unchecked Sendable {
         _ = joblet_curl_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 1)
         _ = joblet_curl_set_long(easy, CURLOPT_LOW_SPEED_TIME, max(1, request.timeouts.stall / 1000))
         if let caBundle { _ = joblet_curl_set_string(easy, CURLOPT_CAINFO, caBundle) }
-        if request.bypassesProxies { _ = joblet_curl_set_string(easy, CURLOPT_NOPROXY, "*") }
+        // Both are always set: libcurl itself does not read HTTP_PROXY.
+        _ = joblet_curl_set_string(easy, CURLOPT_PROXY, proxies.proxy(for: request.url))
+        _ = joblet_curl_set_string(
+            easy, CURLOPT_NOPROXY, request.bypassesProxies ? "*" : proxies.exceptions ?? "")
     }
 
     /// Frees what belongs to a transfer and returns it.

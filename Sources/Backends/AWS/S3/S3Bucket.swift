@@ -7,11 +7,13 @@ struct S3Bucket: Sendable {
         /// The key behind the node's prefix.
         var key: String
         var size: Int
+        /// When it was written, in seconds since 1970.
+        var modified: Int64
     }
 
     let configuration: S3Configuration
     let service: AWSService
-    private let root: String
+    let root: String
 
     /// What an upload costs at most in memory beyond its body is nothing; a reply is never larger than this.
     static let largestReply = 256 << 20
@@ -71,15 +73,16 @@ struct S3Bucket: Sendable {
             var query = [("list-type", "2"), ("prefix", root)]
             if let token { query.append(("continuation-token", token)) }
             let reply = try await call(
-                AWSRequest("GET", "/", query: query.map { (name: $0.0, value: $0.1) }), "")
+                AWSRequest("GET", "/", query: query.map { (name: $0.0, value: $0.1) }, operation: "LIST"), "")
             guard let document = XMLElement(reply.body), document.name == "ListBucketResult" else {
                 throw .unavailable(reason: "\(place("")): the list is not readable")
             }
             for element in document.all("Contents") {
                 guard let key = element.first("Key")?.text, key.hasPrefix(root),
-                    let size = element.first("Size").flatMap({ Int($0.text) })
+                    let size = element.first("Size").flatMap({ Int($0.text) }),
+                    let modified = element.first("LastModified").flatMap({ AWSDate.parse(iso: $0.text) })
                 else { continue }
-                entries.append(Entry(key: String(key.dropFirst(root.count)), size: size))
+                entries.append(Entry(key: String(key.dropFirst(root.count)), size: size, modified: modified))
             }
             let isCut = document.all("IsTruncated").first?.text == "true"
             token = isCut ? document.all("NextContinuationToken").first?.text : nil
@@ -89,13 +92,18 @@ struct S3Bucket: Sendable {
 
     /// Finds the bucket, made first where that is asked for, and throws why it cannot be used.
     func check() async throws(StorageError) {
-        let probe = AWSRequest("GET", "/", query: [("list-type", "2"), ("max-keys", "1"), ("prefix", root)])
+        let probe = AWSRequest(
+            "GET", "/", query: [("list-type", "2"), ("max-keys", "1"), ("prefix", root)], operation: "LIST")
         do throws(AWSError) {
             _ = try await send(probe)
-            return
         } catch {
             guard error.code == "NoSuchBucket", configuration.createsBucket else { throw storageError(error, "") }
+            try await create()
         }
+        if configuration.setsLifecycle { try await setLifecycle() }
+    }
+
+    private func create() async throws(StorageError) {
         do throws(AWSError) {
             let region = try await service.region()
             let constraint =
@@ -116,7 +124,7 @@ struct S3Bucket: Sendable {
         }
     }
 
-    private func send(_ request: AWSRequest) async throws(AWSError) -> HTTPReply {
+    func send(_ request: AWSRequest) async throws(AWSError) -> HTTPReply {
         guard configuration.usesPathStyle else {
             return try await service.call(request, hostPrefix: configuration.bucket)
         }
@@ -125,7 +133,7 @@ struct S3Bucket: Sendable {
         return try await service.call(request)
     }
 
-    private func storageError(_ error: AWSError, _ key: String) -> StorageError {
+    func storageError(_ error: AWSError, _ key: String) -> StorageError {
         if error.code == "NoSuchBucket" {
             return .unavailable(
                 reason: "S3 bucket \(configuration.bucket) does not exist; make it, or set createBucket")

@@ -18,57 +18,85 @@ extension S3Catalogue {
     /// Indexes of packs that are read at the same time.
     private static let width = 8
 
-    /// What a listing of the node's objects and the indexes of its packs say.
-    static func load(_ bucket: S3Bucket) async throws(StorageError) -> S3Catalogue {
+    /// What a listing of the node's objects and the indexes of its packs say at the time `now`.
+    ///
+    /// Deletes and trims that were interrupted end here, and so do tombstones that are old enough: those of jobs that
+    /// no pack has blocks of.
+    static func load(_ bucket: S3Bucket, now: Int64) async throws(StorageError) -> S3Catalogue {
         var catalogue = S3Catalogue()
         var packs: [S3Bucket.Entry] = []
-        var objects: [(job: JobID, key: String)] = []
+        var objects: [(job: JobID, name: Substring, key: String)] = []
+        var old: [JobID] = []
         for entry in try await bucket.list() {
             if entry.key.hasPrefix(packsFolder) {
                 packs.append(entry)
             } else if entry.key.hasPrefix(deletedFolder) {
-                if let job = JobID(entry.key.dropFirst(deletedFolder.count)) { catalogue.deleted.insert(job) }
+                guard let job = JobID(entry.key.dropFirst(deletedFolder.count)) else { continue }
+                catalogue.deleted.insert(job)
+                if entry.modified < Tombstones.oldest(at: now) / 1_000_000_000 { old.append(job) }
             } else if let slash = entry.key.firstIndex(of: "/"), let job = JobID(entry.key[..<slash]) {
-                objects.append((job, entry.key))
+                let name = entry.key[slash...].dropFirst()
+                objects.append((job, name, entry.key))
+                if let trim = Trim(objectName: name) { catalogue.note(trim, of: job) }
             }
         }
         for object in objects {
-            // A delete that was interrupted ends here.
-            if catalogue.deleted.contains(object.job) {
-                try await bucket.delete(object.key)
-            } else {
+            if catalogue.needs(object.name, of: object.job) {
                 catalogue.add(key: object.key, of: object.job)
+            } else {
+                try await bucket.delete(object.key)
             }
         }
         for first in stride(from: 0, to: packs.count, by: width) {
             let part = packs[first..<min(first + width, packs.count)]
-            for (entry, jobs) in try await jobs(in: part, bucket) {
-                catalogue.add(pack: entry.key, size: entry.size, jobs: jobs)
+            for (entry, entries) in try await indexes(of: part, bucket) {
+                catalogue.add(pack: entry.key, size: entry.size, entries: entries)
             }
+        }
+        let packed = Set(catalogue.packs.values.lazy.flatMap(\.jobs))
+        for job in old where !packed.contains(job) {
+            try await bucket.delete(deletedFolder + job.description)
+            catalogue.deleted.remove(job)
         }
         return catalogue
     }
 
-    private static func jobs(
-        in packs: ArraySlice<S3Bucket.Entry>, _ bucket: S3Bucket
-    ) async throws(StorageError) -> [(S3Bucket.Entry, Set<JobID>)] {
+    /// The last trim of a job is the one with which its log begins.
+    private mutating func note(_ trim: Trim, of job: JobID) {
+        if trims[job].map({ $0.start < trim.start }) ?? true { trims[job] = trim }
+    }
+
+    /// Whether an object of a job's own holds a part of its log that counts.
+    private func needs(_ name: Substring, of job: JobID) -> Bool {
+        if deleted.contains(job) { return false }
+        guard let trim = trims[job] else { return true }
+        if let other = Trim(objectName: name) { return other == trim }
+        return LogCursor(objectName: name).map { $0 >= trim.end } ?? true
+    }
+
+    /// The indexes of packs, without those that were removed since they were listed.
+    private static func indexes(
+        of packs: ArraySlice<S3Bucket.Entry>, _ bucket: S3Bucket
+    ) async throws(StorageError) -> [(S3Bucket.Entry, [LogObject.Entry])] {
         let results = await withTaskGroup(
-            of: Result<(S3Bucket.Entry, Set<JobID>), StorageError>.self,
-            returning: [Result<(S3Bucket.Entry, Set<JobID>), StorageError>].self
+            of: Result<(S3Bucket.Entry, [LogObject.Entry])?, StorageError>.self,
+            returning: [Result<(S3Bucket.Entry, [LogObject.Entry])?, StorageError>].self
         ) { group in
             for pack in packs {
                 group.addTask {
                     do throws(StorageError) {
-                        return .success((pack, Set(try await bucket.index(of: pack.key).map(\.job))))
+                        return .success((pack, try await bucket.index(of: pack.key)))
                     } catch {
-                        return .failure(error)
+                        return error == .notFound ? .success(nil) : .failure(error)
                     }
                 }
             }
             return await group.reduce(into: []) { $0.append($1) }
         }
-        var found: [(S3Bucket.Entry, Set<JobID>)] = []
-        for result in results { found.append(try result.get()) }
+        var found: [(S3Bucket.Entry, [LogObject.Entry])] = []
+        for result in results {
+            if let index = try result.get() { found.append(index) }
+        }
         return found
     }
 }

@@ -1,3 +1,4 @@
+import Backends
 import Storage
 
 /// Which objects hold which jobs' logs: what a listing and the packs' indexes say.
@@ -7,9 +8,22 @@ struct S3Catalogue {
     /// A pack: an object with blocks of several jobs.
     struct Pack {
         var size: Int
-        /// The jobs in it, and how many of these were deleted.
+        /// The jobs in it, and of how many of these it holds nothing that counts any more.
         var jobs: Set<JobID>
-        var deleted = 0
+        var dead = 0
+    }
+
+    /// Where a trimmed log begins: with the blocks of an object, in place of everything before their end.
+    struct Trim: Equatable {
+        /// The position of the object's first block.
+        var start: UInt64
+        /// The end of its last one: of all other objects only blocks from here on count.
+        var end: LogCursor
+
+        /// The object's key.
+        func key(of job: JobID) -> String {
+            "\(job)/\(trimmed)\(digits(start, 16))-\(digits(end.position, 16))-\(digits(UInt64(end.gaps), 8))"
+        }
     }
 
     static let packsFolder = "packs/"
@@ -18,6 +32,7 @@ struct S3Catalogue {
     /// Keys of the objects with blocks of a job, in no order.
     private(set) var keys: [JobID: Set<String>] = [:]
     private(set) var packs: [String: Pack] = [:]
+    var trims: [JobID: Trim] = [:]
     var deleted: Set<JobID> = []
     /// Counts the changes, for whoever read the state before a pause.
     private(set) var version: UInt64 = 0
@@ -29,41 +44,57 @@ struct S3Catalogue {
     }
 
     /// Notes a pack.
-    mutating func add(pack key: String, size: Int, jobs: Set<JobID>) {
+    mutating func add(pack key: String, size: Int, entries: [LogObject.Entry]) {
         version += 1
-        var pack = Pack(size: size, jobs: jobs)
-        for job in jobs {
-            if deleted.contains(job) { pack.deleted += 1 } else { keys[job, default: []].insert(key) }
-        }
-        packs[key] = pack
+        let live = Set(entries.filter(isLive).map(\.job))
+        let jobs = Set(entries.map(\.job))
+        for job in live { keys[job, default: []].insert(key) }
+        packs[key] = Pack(size: size, jobs: jobs, dead: jobs.count - live.count)
+    }
+
+    /// Whether a block of a pack counts: its job was not deleted, and its part of the log not given up.
+    func isLive(_ entry: LogObject.Entry) -> Bool {
+        !deleted.contains(entry.job) && trims[entry.job].map { entry.header.start >= $0.end } ?? true
+    }
+
+    /// Forgets an object that was removed.
+    mutating func remove(key: String, of jobs: some Sequence<JobID>) {
+        version += 1
+        for job in jobs where keys[job]?.remove(key) != nil && keys[job]?.isEmpty == true { keys[job] = nil }
     }
 
     /// Forgets a pack that was removed.
     mutating func remove(pack key: String) {
-        version += 1
-        guard let pack = packs.removeValue(forKey: key) else { return }
-        for job in pack.jobs where keys[job]?.remove(key) != nil && keys[job]?.isEmpty == true { keys[job] = nil }
+        remove(key: key, of: packs.removeValue(forKey: key)?.jobs ?? [])
     }
 
     /// Forgets a deleted job; returns the objects that are of no use any more.
     mutating func bury(_ job: JobID) -> [String] {
         version += 1
         deleted.insert(job)
-        var useless: [String] = []
-        for key in keys.removeValue(forKey: job) ?? [] {
-            guard let pack = packs[key] else {
-                useless.append(key)
-                continue
-            }
-            packs[key]?.deleted += 1
-            if pack.deleted + 1 == pack.jobs.count { useless.append(key) }
-        }
-        return useless
+        trims[job] = nil
+        return (keys.removeValue(forKey: job) ?? []).filter { leave($0) }
     }
 
-    /// The packs that one merge should take: small ones where there are many, and those half deleted.
+    /// Lets a job's log begin with the object of `trim`, and be in `kept` from there on; returns the objects that are
+    /// of no use any more.
+    mutating func trim(_ job: JobID, by trim: Trim, keeping kept: Set<String>) -> [String] {
+        version += 1
+        trims[job] = trim
+        let old = keys.updateValue(kept.union([trim.key(of: job)]), forKey: job) ?? []
+        return old.subtracting(kept).filter { leave($0) }
+    }
+
+    /// Counts that a job has nothing in an object any more; whether nobody has.
+    private mutating func leave(_ key: String) -> Bool {
+        guard let pack = packs[key] else { return true }
+        packs[key]?.dead += 1
+        return pack.dead + 1 == pack.jobs.count
+    }
+
+    /// The packs that one merge should take: small ones where there are many, and those half dead.
     func packsToMerge(smallPacks: Int, packBytes: Int) -> [String] {
-        let wasteful = packs.filter { $0.value.deleted * 2 > $0.value.jobs.count }
+        let wasteful = packs.filter { $0.value.dead * 2 > $0.value.jobs.count }
         let small = packs.filter { $0.value.size < packBytes / 2 }
         var chosen = wasteful
         if small.count >= smallPacks { chosen.merge(small) { first, _ in first } }
@@ -79,9 +110,36 @@ struct S3Catalogue {
     static func key(of job: JobID, at place: LogCursor) -> String {
         "\(job)/\(digits(place.position, 16))-\(digits(UInt64(place.gaps), 8))"
     }
+}
 
-    private static func digits(_ value: UInt64, _ count: Int) -> String {
-        let text = String(value, radix: 16)
-        return String(repeating: "0", count: max(0, count - text.count)) + text
+/// How the names of objects begin with which a trimmed log begins.
+private let trimmed = "trimmed-"
+
+private func digits(_ value: UInt64, _ count: Int) -> String {
+    let text = String(value, radix: 16)
+    return String(repeating: "0", count: max(0, count - text.count)) + text
+}
+
+/// The numbers of a name as `digits` writes them; nil where it is not one of `count`.
+private func numbers(_ name: Substring, count: Int) -> [UInt64]? {
+    let numbers = name.split(separator: "-", omittingEmptySubsequences: false).map { UInt64($0, radix: 16) }
+    return numbers.count == count && !numbers.contains(nil) ? numbers.compactMap(\.self) : nil
+}
+
+extension LogCursor {
+    /// The place at which a job's own object of that name begins.
+    init?(objectName name: Substring) {
+        guard let numbers = numbers(name, count: 2), let gaps = Int(exactly: numbers[1]) else { return nil }
+        self.init(position: numbers[0], gaps: gaps)
+    }
+}
+
+extension S3Catalogue.Trim {
+    /// What the name of an object says with which a trimmed log begins.
+    init?(objectName name: Substring) {
+        guard name.hasPrefix(trimmed), let numbers = numbers(name.dropFirst(trimmed.count), count: 3),
+            let gaps = Int(exactly: numbers[2])
+        else { return nil }
+        self.init(start: numbers[0], end: LogCursor(position: numbers[1], gaps: gaps))
     }
 }

@@ -22,6 +22,8 @@ package struct S3Configuration: Sendable {
     package var usesPathStyle: Bool
     /// Whether a missing bucket is made.
     package var createsBucket = false
+    /// Whether the bucket gets a lifecycle rule for old versions of the prefix's keys.
+    package var setsLifecycle = false
     /// How objects are encrypted.
     package var encryption = Encryption.bucketDefault
     /// Bytes of text of one job from which on they are written without a `sync`.

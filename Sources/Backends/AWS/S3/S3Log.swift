@@ -9,6 +9,9 @@ final class S3Log {
     struct Stored: Sendable {
         var header: BlockHeader
         var key: String
+
+        /// Bytes that the block takes, its entry in the index included.
+        var size: UInt64 { UInt64(header.range.count) + UInt64(LogObject.entrySize) }
     }
 
     /// The most bytes and fragments of a block, those of local-gzip.
@@ -81,6 +84,12 @@ final class S3Log {
         sealed.removeFirst(headers.count)
     }
 
+    /// Lets the blocks of one object stand in place of everything before their end.
+    func trim(by entries: [LogObject.Entry], key: String) {
+        guard let end = entries.last?.header.end else { return }
+        blocks = entries.map { Stored(header: $0.header, key: key) } + blocks.filter { $0.header.start >= end }
+    }
+
     /// The headers of all blocks, by place, those in memory included.
     var headers: [BlockHeader] { blocks.map(\.header) + sealed.map(\.header) }
 
@@ -115,9 +124,7 @@ final class S3Log {
             statistics.bytes += UInt64(bytes.count)
             statistics.lines += UInt64(newlines(in: bytes))
         }
-        for block in blocks {
-            statistics.storedBytes += UInt64(block.header.range.count) + UInt64(LogObject.entrySize)
-        }
+        for block in blocks { statistics.storedBytes += block.size }
         for header in headers {
             statistics.bytes += UInt64(header.stdout.length) + UInt64(header.stderr.length)
             statistics.lines += UInt64(header.stdout.lines) + UInt64(header.stderr.lines)

@@ -41,18 +41,28 @@ extension S3LogStore {
             return try await search(query, for: pattern, after: cursor, maxBytes: maxBytes)
         }
         if Task.isCancelled { throw .cancelled }
-        for _ in 0..<3 {
-            do throws(StorageError) {
-                return try await page(query, after: cursor, maxBytes: maxBytes, in: existingLog(of: query.job))
-            } catch {
-                // The object went between two requests: its pack was merged, or the job deleted.
-                guard error == .notFound, logs[query.job] != nil else { throw error }
-            }
+        return try await whileObjectsMove(of: query.job) { () async throws(StorageError) in
+            try await page(query, after: cursor, maxBytes: maxBytes, in: existingLog(of: query.job))
         }
-        throw .corrupt(place: bucket.place(query.job.description))
     }
 
-    private func existingLog(of job: JobID) async throws(StorageError) -> S3Log {
+    /// Calls `body`, which reads objects of a job, again where one went between two requests: its pack was merged, or
+    /// it was removed by hand.
+    func whileObjectsMove<Value>(
+        of job: JobID, _ body: () async throws(StorageError) -> Value
+    ) async throws(StorageError) -> Value {
+        for _ in 0..<5 {
+            do throws(StorageError) {
+                return try await body()
+            } catch {
+                let isThere = logs[job].map(\.exists) ?? (catalogue.keys[job] != nil)
+                guard error == .notFound, isThere else { throw error }
+            }
+        }
+        throw .corrupt(place: bucket.place(job.description))
+    }
+
+    func existingLog(of job: JobID) async throws(StorageError) -> S3Log {
         try await open()
         guard let log = try await log(of: job), log.exists else { throw .notFound }
         return log
@@ -143,19 +153,32 @@ extension S3LogStore {
 
     /// Reads blocks that follow each other in one object, by one request.
     func load(_ blocks: [S3Log.Stored], of job: JobID) async throws(StorageError) -> [LogBlock] {
-        guard let first = blocks.first, let last = blocks.last else { return [] }
-        let range = first.header.range.lowerBound..<last.header.range.upperBound
-        let bytes = try await bucket.get(first.key, range)
-        guard bytes.count == range.count else { throw .corrupt(place: bucket.place(first.key)) }
         var contents: [LogBlock] = []
-        for block in blocks {
-            let start = Int(block.header.range.lowerBound - range.lowerBound)
-            let part = Array(bytes[start..<start + block.header.range.count])
-            guard let content = LogObject.Block(job: job, header: block.header, bytes: part).content(with: gzip) else {
+        for (block, stored) in zip(blocks, try await bytes(of: blocks, of: job)) {
+            guard let content = stored.content(with: gzip) else {
                 throw .corrupt(place: "\(bucket.place(block.key)) at \(block.header.range.lowerBound)")
             }
             contents.append(content)
         }
         return contents
+    }
+
+    /// Blocks that follow each other in one object, as they are stored, by one request; nothing is checked.
+    func bytes(of blocks: [S3Log.Stored], of job: JobID) async throws(StorageError) -> [LogObject.Block] {
+        guard let first = blocks.first, let last = blocks.last else { return [] }
+        let range = first.header.range.lowerBound..<last.header.range.upperBound
+        let bytes: [UInt8]
+        do throws(StorageError) {
+            bytes = try await bucket.get(first.key, range)
+        } catch {
+            if error == .notFound { forget(first.key, of: job) }
+            throw error
+        }
+        guard bytes.count == range.count else { throw .corrupt(place: bucket.place(first.key)) }
+        return blocks.map { block in
+            let start = Int(block.header.range.lowerBound - range.lowerBound)
+            let part = Array(bytes[start..<start + block.header.range.count])
+            return LogObject.Block(job: job, header: block.header, bytes: part)
+        }
     }
 }

@@ -94,9 +94,7 @@ extension S3LogStore {
     /// Notes an object that was written.
     private func commit(_ upload: Upload, _ entries: [LogObject.Entry], _ size: Int) async {
         let headers = Dictionary(grouping: entries, by: \.job).mapValues { $0.map(\.header) }
-        if upload.isPack {
-            catalogue.add(pack: upload.key, size: size, jobs: Set(headers.keys))
-        }
+        if upload.isPack { catalogue.add(pack: upload.key, size: size, entries: entries) }
         for (job, headers) in headers {
             if catalogue.deleted.contains(job) {
                 // Deleted while it was written: found again, and removed, when the store is opened at the latest.
@@ -114,17 +112,24 @@ extension S3LogStore {
 
     // MARK: Merging
 
-    /// Rewrites small and half deleted packs as few larger ones, without what was deleted.
+    /// Rewrites small and half dead packs as few larger ones, without what was deleted or trimmed.
     private func mergePacks() async throws(StorageError) {
         let keys = catalogue.packsToMerge(smallPacks: configuration.smallPacks, packBytes: configuration.packBytes)
         guard !keys.isEmpty else { return }
         var blocks: [LogObject.Block] = []
         for key in keys {
-            let entries = try await bucket.index(of: key)
+            let entries: [LogObject.Entry]
+            do throws(StorageError) {
+                entries = try await bucket.index(of: key)
+            } catch {
+                // Removed by hand; the others are merged the next time.
+                if error == .notFound { catalogue.remove(pack: key) }
+                throw error
+            }
             guard let first = entries.first?.header.range.lowerBound, let end = entries.last?.header.range.upperBound
             else { continue }
             let bytes = try await bucket.get(key, first..<end)
-            for entry in entries where !catalogue.deleted.contains(entry.job) {
+            for entry in entries where catalogue.isLive(entry) {
                 let range = entry.header.range
                 guard range.lowerBound >= first, range.upperBound - first <= UInt64(bytes.count) else {
                     throw .corrupt(place: bucket.place(key))
@@ -157,7 +162,7 @@ extension S3LogStore {
     /// Lets the catalogue and the logs in memory point to the new packs, in one step.
     private func replace(_ old: Set<String>, by new: [(key: String, size: Int, entries: [LogObject.Entry])]) {
         for pack in new {
-            catalogue.add(pack: pack.key, size: pack.size, jobs: Set(pack.entries.map(\.job)))
+            catalogue.add(pack: pack.key, size: pack.size, entries: pack.entries)
             for entry in pack.entries {
                 guard let log = logs[entry.job] else { continue }
                 let index = log.blocks.firstIndex { old.contains($0.key) && $0.header.start == entry.header.start }

@@ -16,12 +16,17 @@ public actor S3LogStore: LogStore {
     /// Blocks that were read last, the newest at the end.
     var recent: [(job: JobID, start: LogCursor, block: LogBlock)] = []
 
+    /// Jobs whose logs are being trimmed, which nobody may append to meanwhile.
+    var trimming: Set<JobID> = []
+
     /// Bytes of all logs that wait to be written.
     private(set) var bytesInMemory = 0
 
     private var isReady = false
     private var opening: Task<Result<S3Catalogue, StorageError>, Never>?
-    private var clock: UInt64 = 0
+    private let now: @Sendable () -> Int64
+    /// Counts the uses of logs.
+    private var uses: UInt64 = 0
     /// Jobs to be written by the cycle that is `scheduled`, after the one that is `running`.
     var pending: Set<JobID> = []
     var scheduled: Task<[JobID: StorageError], Never>?
@@ -33,8 +38,12 @@ public actor S3LogStore: LogStore {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     /// A store over `http`, compressing on a thread of `executor`; nothing is sent before the first call.
-    package init(_ configuration: S3Configuration, http: HTTPClient, executor: BlockingExecutor = .shared) {
+    package init(
+        _ configuration: S3Configuration, http: HTTPClient, executor: BlockingExecutor = .shared,
+        now: @escaping @Sendable () -> Int64 = Tombstones.now
+    ) {
         self.configuration = configuration
+        self.now = now
         bucket = S3Bucket(configuration, http: http)
         thread = executor.thread()
     }
@@ -45,11 +54,6 @@ public actor S3LogStore: LogStore {
     /// Finds the bucket, made first where that is asked for, and throws why it cannot be used.
     package nonisolated func check() async throws(StorageError) {
         try await bucket.check()
-    }
-
-    /// Refused: objects are written once, and a part of a pack is no object.
-    public func trim(_ job: JobID, to bytes: UInt64) async throws(StorageError) -> UInt64 {
-        throw .refused(reason: "logs in S3 are dropped as a whole")
     }
 
     // MARK: Writing
@@ -110,7 +114,7 @@ public actor S3LogStore: LogStore {
 
     public func finish(_ job: JobID) async throws(StorageError) {
         _ = try await sync([job])
-        if let log = logs[job], log.isClean { logs[job] = nil }
+        if let log = logs[job], log.isClean, !trimming.contains(job) { logs[job] = nil }
     }
 
     public func delete(_ job: JobID) async throws(StorageError) {
@@ -152,6 +156,7 @@ public actor S3LogStore: LogStore {
 
     private func checkWritable(_ job: JobID) throws(StorageError) {
         if catalogue.deleted.contains(job) { throw .refused(reason: "the log was deleted") }
+        if trimming.contains(job) { throw .unavailable(reason: "the log is being trimmed") }
     }
 
     // MARK: Opening
@@ -163,10 +168,10 @@ public actor S3LogStore: LogStore {
             if let opening {
                 running = opening
             } else {
-                let bucket = bucket
+                let (bucket, time) = (bucket, now())
                 running = Task {
                     do throws(StorageError) {
-                        return .success(try await S3Catalogue.load(bucket))
+                        return .success(try await S3Catalogue.load(bucket, now: time))
                     } catch {
                         return .failure(error)
                     }
@@ -183,10 +188,10 @@ public actor S3LogStore: LogStore {
 
     /// A job's log as it stands in objects and in memory; nil where there is none.
     func log(of job: JobID) async throws(StorageError) -> S3Log? {
-        clock += 1
+        uses += 1
         while true {
             if let log = logs[job] {
-                log.lastUse = clock
+                log.lastUse = uses
                 return log
             }
             guard let keys = catalogue.keys[job], !catalogue.deleted.contains(job) else { return nil }
@@ -200,15 +205,15 @@ public actor S3LogStore: LogStore {
                     notes.insert(contentsOf: content.first?.notesAtEnd ?? [], at: 0)
                 }
             } catch {
-                // Its pack was merged into another meanwhile.
-                if error == .notFound, catalogue.version != version { continue }
-                throw error == .notFound ? .corrupt(place: bucket.place(keys.min() ?? "")) : error
+                // Its pack was merged into another meanwhile, or an object was removed by hand.
+                if error == .notFound { continue }
+                throw error
             }
             // Whoever came first is right, and what changed meanwhile is read again.
             guard logs[job] == nil, catalogue.version == version else { continue }
             forgetUnused()
             let log = S3Log(job: job, blocks: blocks, notes: notes)
-            log.lastUse = clock
+            log.lastUse = uses
             logs[job] = log
             return log
         }
@@ -216,15 +221,24 @@ public actor S3LogStore: LogStore {
 
     private func forgetUnused() {
         guard logs.count >= Self.rememberedLogs else { return }
-        let unused = logs.values.filter(\.isClean).min { $0.lastUse < $1.lastUse }
+        let unused = logs.values.filter { $0.isClean && !trimming.contains($0.job) }.min { $0.lastUse < $1.lastUse }
         if let unused { logs[unused.job] = nil }
     }
 
     /// The blocks of a job in some objects, by place; what two objects hold, after an interrupted merge, once.
     private func loadBlocks(of job: JobID, in keys: Set<String>) async throws(StorageError) -> [S3Log.Stored] {
         var found: [S3Log.Stored] = []
+        let trim = catalogue.trims[job]
         for key in keys.sorted() {
-            for entry in try await bucket.index(of: key) where entry.job == job {
+            let entries: [LogObject.Entry]
+            do throws(StorageError) {
+                entries = try await bucket.index(of: key)
+            } catch {
+                if error == .notFound { forget(key, of: job) }
+                throw error
+            }
+            for entry in entries where entry.job == job {
+                if let trim, key != trim.key(of: job), entry.header.start < trim.end { continue }
                 found.append(S3Log.Stored(header: entry.header, key: key))
             }
         }
@@ -235,5 +249,13 @@ public actor S3LogStore: LogStore {
             end = block.header.end
             return true
         }
+    }
+
+    /// Forgets an object that is not there: whoever removed it gave up what it held.
+    func forget(_ key: String, of job: JobID) {
+        guard catalogue.keys[job]?.contains(key) == true else { return }
+        catalogue.remove(pack: key)
+        catalogue.remove(key: key, of: [job])
+        for log in logs.values { log.blocks.removeAll { $0.key == key } }
     }
 }

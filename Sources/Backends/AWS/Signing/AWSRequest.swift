@@ -12,11 +12,13 @@ package struct AWSRequest: Sendable {
     package var body: [UInt8]
     /// The most bytes of a reply.
     package var maxReplyBytes: Int
+    /// What the call is counted as.
+    package var operation: String
 
-    /// A request with the given parts.
+    /// A request with the given parts; without another name it is counted as its method.
     package init(
         _ method: String, _ path: String, query: [(name: String, value: String)] = [], headers: [HTTPHeader] = [],
-        body: [UInt8] = [], maxReplyBytes: Int = 16 << 20
+        body: [UInt8] = [], maxReplyBytes: Int = 16 << 20, operation: String? = nil
     ) {
         self.method = method
         self.path = path
@@ -24,6 +26,7 @@ package struct AWSRequest: Sendable {
         self.headers = headers
         self.body = body
         self.maxReplyBytes = maxReplyBytes
+        self.operation = operation ?? method
     }
 
     /// The path as it goes over the wire.

@@ -1,6 +1,6 @@
 import CCrypto
 
-/// SHA-256 and HMAC-SHA-256, from libcrypto.
+/// SHA-256, HMAC-SHA-256 and MD5, from libcrypto.
 enum Digest {
     /// The SHA-256 of `bytes`: 32 bytes.
     static func sha256(_ bytes: [UInt8]) -> [UInt8] {
@@ -9,6 +9,14 @@ enum Digest {
         let status = EVP_Digest(bytes, bytes.count, &digest, &length, EVP_sha256(), nil)
         precondition(status == 1 && length == 32, "SHA-256 failed")
         return digest
+    }
+
+    /// The MD5 of `bytes`: 16 bytes; nil where libcrypto does not offer it.
+    static func md5(_ bytes: [UInt8]) -> [UInt8]? {
+        var digest = [UInt8](repeating: 0, count: 16)
+        var length: UInt32 = 0
+        let status = EVP_Digest(bytes, bytes.count, &digest, &length, EVP_md5(), nil)
+        return status == 1 && length == 16 ? digest : nil
     }
 
     /// The HMAC-SHA-256 of `text` under `key`: 32 bytes.

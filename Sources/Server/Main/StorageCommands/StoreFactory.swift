@@ -21,6 +21,7 @@ public struct StoreFactory: Sendable {
             aws: Self.service(region: settings.region, endpoint: settings.endpoint))
         if settings.pathStyle { bucket.usesPathStyle = true }
         bucket.createsBucket = settings.createBucket
+        bucket.setsLifecycle = settings.lifecycle
         bucket.encryption =
             switch settings.encryption {
             case .bucketDefault: .bucketDefault
