@@ -90,7 +90,11 @@ struct CloudBenchmark {
         }
         let rate = Double(3 * Self.jobs) / seconds
         return [Figure("state.dynamodb.puts_s", rate, "puts/s", floor: floor, better: .higher)]
-            + Requests(from: before, to: written).figures("cloud.record_requests_per_1000_jobs")
+            + Requests(from: before, to: written).figures("cloud.record_requests_per_1000_jobs") + [
+                Figure(
+                    "cloud.record_write_units_per_1000_jobs", written.writeUnits - before.writeUnits, "units",
+                    better: .lower)
+            ]
     }
 
     /// What the server answers: plain updates of one attribute, as many at once as a `put` sends.
@@ -138,11 +142,11 @@ private struct Requests {
 
     var sum: Int { counts.values.reduce(0, +) }
 
-    /// The sum, and each method.
+    /// The sum, and each operation.
     func figures(_ name: String) -> [Figure] {
         var figures = [Figure(name, Double(sum), "requests", better: .lower)]
-        for (method, count) in counts.sorted(by: { $0.key < $1.key }) {
-            figures.append(Figure("\(name).\(method.lowercased())", Double(count), "requests", better: .lower))
+        for (operation, count) in counts.sorted(by: { $0.key < $1.key }) {
+            figures.append(Figure("\(name).\(operation.lowercased())", Double(count), "requests", better: .lower))
         }
         return figures
     }
