@@ -96,6 +96,17 @@ var targets: [Target] = [
         name: "CloudBackendsTests",
         dependencies: ["Storage", "Backends", "CloudBackends", "StorageConformance", "TestSupport", "AWSSupport"],
         swiftSettings: strict),
+    // What the two programs of `make bench` have in common.
+    .target(name: "BenchmarkSupport", path: "Tests/BenchmarkSupport", swiftSettings: strict),
+    // Not a test: `make bench` runs it.
+    .executableTarget(
+        name: "storage-bench",
+        dependencies: [
+            "Storage", "Backends", "CloudBackends", "AWSSupport", "BenchmarkSupport",
+            .product(name: "GRDB", package: "GRDB.swift"),
+        ],
+        path: "Tests/StorageBenchmarks",
+        swiftSettings: strict),
     .testTarget(
         name: "OutboxTests", dependencies: ["Outbox", "Kernel", "CLinux", "TestSupport"], swiftSettings: strict),
     // The tests run joblet-shim but do not depend on it: its static linking would become theirs. A build of
@@ -212,7 +223,7 @@ if !coreOnly {
         .executableTarget(
             name: "joblet-bench",
             dependencies: [
-                "JobletAPI", "JobletSecurity", grpcCore, grpcTransport,
+                "JobletAPI", "JobletSecurity", "Backends", "Storage", "BenchmarkSupport", grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             path: "Tests/Benchmarks",

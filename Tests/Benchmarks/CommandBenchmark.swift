@@ -1,10 +1,11 @@
+import BenchmarkSupport
 import Foundation
 
 /// What `rnx job list` takes on a node with a hundred jobs.
 struct CommandBenchmark {
     let node: Node
 
-    func run() async throws -> [Measurement] {
+    func run() async throws -> [Figure] {
         for _ in 0..<100 { try await node.complete(Node.request(["/bin/true"])) }
         try await node.storesAreLevel()
         try await node.checkAllCompleted(100)
@@ -19,10 +20,10 @@ struct CommandBenchmark {
             costs.append(cost)
         }
         return [
-            Measurement("rnx.list_ms", costs.map { $0.seconds * 1000 }.median, "ms", better: .lower),
-            Measurement(
+            Figure("rnx.list_ms", costs.map { $0.seconds * 1000 }.median, "ms", better: .lower),
+            Figure(
                 "rnx.list_ms.client_cpu_ms", costs.map { $0.processorSeconds * 1000 }.median, "ms", better: .lower),
-            Measurement("rnx.list_memory_mb", costs.map(\.megabytes).median, "MB", better: .lower),
+            Figure("rnx.list_memory_mb", costs.map(\.megabytes).median, "MB", better: .lower),
         ]
     }
 }

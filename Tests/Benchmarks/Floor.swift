@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 
 /// The program of what the same work costs without Joblet.

@@ -1,16 +1,17 @@
+import BenchmarkSupport
 import Foundation
 
 /// How many jobs a second a node takes, and how many it brings to their end and into its stores.
 struct JobsBenchmark {
     let node: Node
 
-    func run() async throws -> [Measurement] {
-        var measurements: [Measurement] = []
+    func run() async throws -> [Figure] {
+        var figures: [Figure] = []
         var total = try await warmUp()
         for (callers, count) in [(1, 200), (8, 500), (32, 600)] {
             var rates: [Double] = []
             var floors: [Double] = []
-            let (client, daemon) = (clientProcessorSeconds(), try node.daemon.processorSeconds())
+            let (client, daemon) = (ownProcessorSeconds(), try node.daemon.processorSeconds())
             let processes = try node.processorSeconds()
             for _ in 0..<3 {
                 floors.append(try node.floor.sandboxesPerSecond(loops: callers, count: count / 2, work: node.work))
@@ -19,14 +20,14 @@ struct JobsBenchmark {
             total += 3 * count
             let name = "jobs_per_s.c\(callers)"
             let each = 1000 / Double(3 * count)
-            measurements += [
-                Measurement(name, rates.median, "jobs/s", floor: floors.median, better: .higher),
-                Measurement(
-                    name + ".client_cpu_ms", (clientProcessorSeconds() - client) * each, "ms/job", better: .lower),
-                Measurement(
+            figures += [
+                Figure(name, rates.median, "jobs/s", floor: floors.median, better: .higher),
+                Figure(
+                    name + ".client_cpu_ms", (ownProcessorSeconds() - client) * each, "ms/job", better: .lower),
+                Figure(
                     name + ".daemon_cpu_ms", (try node.daemon.processorSeconds() - daemon) * each, "ms/job",
                     better: .lower),
-                Measurement(
+                Figure(
                     name + ".node_cpu_ms", (try node.processorSeconds() - processes) * each, "ms/job", better: .lower),
             ]
         }
@@ -38,8 +39,8 @@ struct JobsBenchmark {
         }
         total += 3 * 500
         try await node.checkAllCompleted(total)
-        return [Measurement("submit_per_s", accepted.median, "jobs/s", floor: floors.median, better: .higher)]
-            + measurements
+        return [Figure("submit_per_s", accepted.median, "jobs/s", floor: floors.median, better: .higher)]
+            + figures
     }
 
     private func warmUp() async throws -> Int {

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 import JobletAPI
 import Synchronization
@@ -8,7 +9,7 @@ struct LineBenchmark {
 
     private static let lines = 1_000_000
 
-    func run() async throws -> [Measurement] {
+    func run() async throws -> [Figure] {
         let lines = "\(LineBenchmark.lines)"
         let bare = try node.floor.cost(
             of: ["sh", "-c", "'\(node.floor.program)' lines \(lines) | wc -c"], work: node.work)
@@ -25,10 +26,10 @@ struct LineBenchmark {
             throw Wrong("\(count) of \(lines) lines were \(name) in order")
         }
         return [
-            Measurement(
+            Figure(
                 "log.stored_lines", Double(stored.inOrder), "lines", floor: Double(LineBenchmark.lines),
                 better: .higher),
-            Measurement(
+            Figure(
                 "log.lines_per_s", Double(live.inOrder) / seconds, "lines/s",
                 floor: Double(LineBenchmark.lines) / bare.seconds, better: .higher),
         ]

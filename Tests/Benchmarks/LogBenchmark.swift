@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 import JobletAPI
 
@@ -12,18 +13,18 @@ struct LogBenchmark {
     private static let cheap =
         "yes 'the quick brown fox jumps over the lazy dog and runs on, as it does on every other day' | head -c 400000000"
 
-    func run() async throws -> [Measurement] {
+    func run() async throws -> [Figure] {
         try node.daemon.forgetPeak()
         let (formatted, job) = try await live("log.live_mb_s", LogBenchmark.text)
         let (repeated, _) = try await live("log.live_cheap_mb_s", LogBenchmark.cheap)
         let lines = try await LineBenchmark(node: node).run()
         let peak = try node.daemon.peakMegabytes()
         return formatted + repeated + [try await latency()] + lines + (try await readBack(job))
-            + [Measurement("log.peak_memory_mb", peak, "MB", better: .lower)]
+            + [Figure("log.peak_memory_mb", peak, "MB", better: .lower)]
     }
 
     /// MB a second from the call that starts the job to the end of its log at `rnx`; the job's id.
-    private func live(_ name: String, _ pipeline: String) async throws -> ([Measurement], job: String) {
+    private func live(_ name: String, _ pipeline: String) async throws -> ([Figure], job: String) {
         var rates: [Double] = []
         var floors: [Double] = []
         var client: [Double] = []
@@ -49,12 +50,12 @@ struct LogBenchmark {
             client.append(viewer.processorSeconds / size * 1000)
             server.append((try node.processorSeconds() - before) / size * 1000)
         }
-        let measurements = [
-            Measurement(name, rates.median, "MB/s", floor: floors.median, better: .higher),
-            Measurement(name + ".client_cpu", client.median, "s/GB", better: .lower),
-            Measurement(name + ".node_cpu", server.median, "s/GB", better: .lower),
+        let figures = [
+            Figure(name, rates.median, "MB/s", floor: floors.median, better: .higher),
+            Figure(name + ".client_cpu", client.median, "s/GB", better: .lower),
+            Figure(name + ".node_cpu", server.median, "s/GB", better: .lower),
         ]
-        return (measurements, job)
+        return (figures, job)
     }
 
     private func megabytes(_ cost: Floor.Cost) throws -> Double {
@@ -65,19 +66,19 @@ struct LogBenchmark {
     }
 
     /// How long a line takes from the job to a viewer; from a bare process through a pipe at the floor.
-    private func latency() async throws -> Measurement {
+    private func latency() async throws -> Figure {
         let ticks = ["ticks", "300", "5000"]
         let delays = Delays()
         try await node.follow(try await node.start(try node.floorRequest(ticks))) { delays.note($0.payload) }
         let bare = Delays()
         try bare.note(outputOf: node.floor.program, ticks)
         guard delays.values.count > 200 else { throw Wrong("\(delays.values.count) of 300 lines came") }
-        return Measurement(
+        return Figure(
             "log.live_latency_ms", delays.values.median, "ms", floor: bare.values.median, better: .lower)
     }
 
     /// MB a second of a stored log at `rnx`; of inflating the same files at the floor.
-    private func readBack(_ job: String) async throws -> [Measurement] {
+    private func readBack(_ job: String) async throws -> [Figure] {
         let file = "\(node.directory)/logs/\(job)/stdout.log.gz"
         let command = "'\(node.rnx)' job log \(job)"
         let sums = try [command, "zcat \(file)"].map {
@@ -98,8 +99,8 @@ struct LogBenchmark {
             client.append(viewed.processorSeconds / (try megabytes(viewed)) * 1000)
         }
         return [
-            Measurement("log.readback_mb_s", rates.median, "MB/s", floor: floors.median, better: .higher),
-            Measurement("log.readback_mb_s.client_cpu", client.median, "s/GB", better: .lower),
+            Figure("log.readback_mb_s", rates.median, "MB/s", floor: floors.median, better: .higher),
+            Figure("log.readback_mb_s.client_cpu", client.median, "s/GB", better: .lower),
         ]
     }
 }

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 import JobletAPI
 import SwiftProtobuf
@@ -8,7 +9,7 @@ struct MemoryBenchmark {
 
     private static let jobs = 100
 
-    func run() async throws -> [Measurement] {
+    func run() async throws -> [Figure] {
         // The first job has everything loaded that an idle node keeps.
         try await node.complete(Node.request(["/bin/true"]))
         try await node.storesAreLevel()
@@ -20,9 +21,9 @@ struct MemoryBenchmark {
         let busy = try processes.map { try $0.proportionalMegabytes() }
         for id in ids { _ = try await node.jobs.stopJob(.with { $0.uuid = id }) }
         return [
-            Measurement("memory.idle_mb", idle.reduce(0, +), "MB", better: .lower),
-            Measurement("memory.idle_daemon_mb", idle[0], "MB", better: .lower),
-            Measurement(
+            Figure("memory.idle_mb", idle.reduce(0, +), "MB", better: .lower),
+            Figure("memory.idle_daemon_mb", idle[0], "MB", better: .lower),
+            Figure(
                 "memory.per_100_jobs_mb", zip(busy, idle).reduce(0) { $0 + $1.0 - $1.1 }, "MB", better: .lower),
         ]
     }

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 import GRPCCore
 import JobletAPI
@@ -16,6 +17,19 @@ extension Node {
         request.command = command[0]
         request.args = Array(command.dropFirst())
         request.maxCpu = Int32(100 * ProcessInfo.processInfo.activeProcessorCount)
+        return request
+    }
+
+    /// The request of a job that has a file `text` and runs a script.
+    static func textRequest(_ text: [UInt8], script: String) -> Joblet_RunJobRequest {
+        var request = Node.request(["sh", "-c", script])
+        request.uploads = [
+            .with {
+                $0.path = "text"
+                $0.mode = 0o644
+                $0.content = Data(text)
+            }
+        ]
         return request
     }
 
@@ -39,10 +53,11 @@ extension Node {
 
     /// Hands every part of a job's output to `body`, in order, until the job has ended.
     func follow(
-        _ id: String, _ body: @Sendable @escaping (Joblet_DataChunk) throws -> Void
+        _ id: String, streams: [String] = [], _ body: @Sendable @escaping (Joblet_DataChunk) throws -> Void
     ) async throws {
         var request = Joblet_GetJobLogsReq()
         request.uuid = id
+        request.streams = streams
         try await jobs.getJobLogs(request, options: Node.options) { response in
             for try await chunk in response.messages {
                 guard chunk.droppedBytes == 0 else { throw Wrong("bytes of job \(id) were dropped") }

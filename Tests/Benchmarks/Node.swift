@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
@@ -9,10 +10,16 @@ import JobletSecurity
 struct Node: Sendable {
     typealias Transport = HTTP2ClientTransport.Posix
 
+    /// Where the node's stores are.
+    enum Mode: String {
+        case embedded, workers
+    }
+
     let surroundings: Surroundings
     let directory: String
     let port: Int
     let jobs: Joblet_JobService.Client<Transport>
+    let history: Joblet_Persist_PersistService.Client<Transport>
     let daemon: ProcessFiles
 
     var outbox: String { directory + "/outbox" }
@@ -23,19 +30,24 @@ struct Node: Sendable {
     var rnx: String { surroundings.programs + "/rnx" }
 
     /// Runs `body` with a node, whose processes and files are gone afterwards.
+    ///
+    /// `prepare` may fill the data directory before the daemon starts.
     static func run<Result: Sendable>(
-        in surroundings: Surroundings, _ body: @Sendable (Node) async throws -> Result
+        in surroundings: Surroundings, mode: Mode = .embedded,
+        prepare: (_ directory: String) async throws -> Void = { _ in },
+        _ body: @Sendable (Node) async throws -> Result
     ) async throws -> Result {
         let directory = surroundings.work + "/node"
         let port = try freePort()
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let configuration = directory + "/joblet-config.yml"
-        try text(directory, port, surroundings.durability).write(
+        try text(directory, port, mode, surroundings.durability).write(
             toFile: configuration, atomically: true, encoding: .utf8)
         _ = try Command.output(
             surroundings.programs + "/joblet",
             ["certs", "init", "--config", configuration, "--address", "127.0.0.1:\(port)"])
+        try await prepare(directory)
         let daemon = try await DaemonProcess(surroundings.programs + "/joblet", configuration: configuration)
         defer { daemon.end(shimsOf: directory) }
         return try await connect(surroundings, directory, port, ProcessFiles(pid: daemon.pid), body)
@@ -59,11 +71,11 @@ struct Node: Sendable {
             try await body(
                 Node(
                     surroundings: surroundings, directory: directory, port: port, jobs: .init(wrapping: client),
-                    daemon: daemon))
+                    history: .init(wrapping: client), daemon: daemon))
         }
     }
 
-    private static func text(_ directory: String, _ port: Int, _ durability: String) -> String {
+    private static func text(_ directory: String, _ port: Int, _ mode: Mode, _ durability: String) -> String {
         """
         version: "3.0"
         server:
@@ -75,7 +87,10 @@ struct Node: Sendable {
           maxConcurrentJobs: 0
           onShutdown: stop
         storage:
+          mode: \(mode.rawValue)
           durability: \(durability)
+          query:
+            address: ""
 
         """
     }
@@ -103,6 +118,22 @@ struct Node: Sendable {
             + shims.flatMap { try $0.children() }.filter { child in
                 try ProcessFiles.find(["joblet-shim", "pump"]).contains { $0.pid == child.pid }
             }
+    }
+
+    /// The process of one of the node's workers.
+    func worker(_ name: String) throws -> ProcessFiles {
+        let found = try ProcessFiles.find(["/\(name)\0", directory])
+        guard let worker = found.first, found.count == 1 else { throw Wrong("\(found.count) processes of \(name)") }
+        return worker
+    }
+
+    /// Runs `body` with a connection to the worker's own PersistService.
+    func withWorkerHistory<Result: Sendable>(
+        _ body: (Joblet_Persist_PersistService.Client<Transport>) async throws -> Result
+    ) async throws -> Result {
+        let transport = try Transport(
+            target: .unixDomainSocket(path: "\(directory)/run/persist-grpc.sock"), transportSecurity: .plaintext)
+        return try await withGRPCClient(transport: transport) { try await body(.init(wrapping: $0)) }
     }
 
     /// CPU seconds of daemon, shim and pump.

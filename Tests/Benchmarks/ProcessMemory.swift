@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 import Glibc
 
@@ -54,12 +55,4 @@ struct ProcessFiles: Sendable {
     private func text(_ file: String) throws -> String {
         try String(contentsOfFile: "/proc/\(pid)/\(file)", encoding: .utf8)
     }
-}
-
-/// CPU time of this process, which is the client.
-func clientProcessorSeconds() -> Double {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    let microseconds = usage.ru_utime.tv_usec + usage.ru_stime.tv_usec
-    return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(microseconds) / 1e6
 }

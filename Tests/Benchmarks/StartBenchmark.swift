@@ -1,9 +1,12 @@
+import BenchmarkSupport
 import Foundation
 import Synchronization
 
 /// How long one job takes to start, to say something and to end, on a node that does nothing else.
 struct StartBenchmark {
     let node: Node
+    /// What the names of the figures begin with.
+    var name = "start.none"
 
     private struct Times {
         var reply: [Double] = []
@@ -11,7 +14,7 @@ struct StartBenchmark {
         var completed: [Double] = []
     }
 
-    func run() async throws -> [Measurement] {
+    func run() async throws -> [Figure] {
         var times = Times()
         var floors: [String: [Double]] = [:]
         for _ in 0..<20 { try await measure(into: nil) }
@@ -24,11 +27,11 @@ struct StartBenchmark {
         }
         let floor = floors["all", default: []].median
         return [
-            Measurement("start.none.reply_ms", times.reply.median, "ms", floor: floor, better: .lower),
-            Measurement("start.none.first_byte_ms", times.firstByte.median, "ms", floor: floor, better: .lower),
-            Measurement("start.none.completed_ms", times.completed.median, "ms", floor: floor, better: .lower),
-            Measurement("start.floor.no_network_ms", floors["nonetwork", default: []].median, "ms", better: .lower),
-            Measurement("start.floor.no_mounts_ms", floors["nomounts", default: []].median, "ms", better: .lower),
+            Figure("\(name).reply_ms", times.reply.median, "ms", floor: floor, better: .lower),
+            Figure("\(name).first_byte_ms", times.firstByte.median, "ms", floor: floor, better: .lower),
+            Figure("\(name).completed_ms", times.completed.median, "ms", floor: floor, better: .lower),
+            Figure("start.floor.no_network_ms", floors["nonetwork", default: []].median, "ms", better: .lower),
+            Figure("start.floor.no_mounts_ms", floors["nomounts", default: []].median, "ms", better: .lower),
         ]
     }
 
@@ -51,9 +54,4 @@ struct StartBenchmark {
         times.completed.append((end - start).milliseconds)
         return times
     }
-}
-
-extension Duration {
-    var milliseconds: Double { self / .milliseconds(1) }
-    var seconds: Double { self / .seconds(1) }
 }

@@ -1,3 +1,4 @@
+import BenchmarkSupport
 import Foundation
 
 /// What a large upload takes.
@@ -6,7 +7,7 @@ struct UploadBenchmark {
 
     private static let bytes = 100 << 20
 
-    func run() async throws -> [Measurement] {
+    func run() async throws -> [Figure] {
         let file = node.work + "/upload"
         _ = try Command.output("/bin/sh", ["-c", "head -c \(UploadBenchmark.bytes) /dev/urandom > '\(file)'"])
         try await node.complete(Node.request(["/bin/true"]))
@@ -20,9 +21,9 @@ struct UploadBenchmark {
         let sum = try Command.output("/bin/sh", ["-c", "sha256sum < '\(file)'"])
         guard cost.output == sum else { throw Wrong("the upload arrived as \(cost.output), not \(sum)") }
         return [
-            Measurement("upload_100mb.peak_memory_mb", peak, "MB", better: .lower),
-            Measurement("upload_100mb.client_memory_mb", cost.megabytes, "MB", better: .lower),
-            Measurement("upload_100mb.seconds", cost.seconds, "s", better: .lower),
+            Figure("upload_100mb.peak_memory_mb", peak, "MB", better: .lower),
+            Figure("upload_100mb.client_memory_mb", cost.megabytes, "MB", better: .lower),
+            Figure("upload_100mb.seconds", cost.seconds, "s", better: .lower),
         ]
     }
 }

@@ -6,7 +6,7 @@ package import Storage
 /// points is a line without `metric_type`.
 package enum MetricLines {
     /// A line that is none of ours.
-    package struct Malformed: Error, Equatable {}
+    package typealias Malformed = MalformedJSON
 
     /// Adds the lines of a sample.
     package static func append(_ sample: MetricSample, to text: inout [UInt8]) {

@@ -1,30 +1,42 @@
-import Foundation
 import GRDB
 import Storage
 
 extension Database {
-    /// Stores a record where it is newer than what is there; returns why where it is refused.
-    func put(_ record: JobRecord) throws -> StorageError? {
-        let id = record.id.description
-        let incarnation = try String.fetchOne(
-            cachedStatement(sql: "SELECT incarnation FROM nodes WHERE id = ?"), arguments: [record.node.id])
-        guard incarnation == nil || incarnation == record.node.incarnation else {
-            return .refused(reason: "node \(record.node.id) writes from another data directory")
+    /// Stores records where they are newer than what is there, up to the first that is refused; returns why it is.
+    func put(_ records: [JobRecord]) throws -> StorageError? {
+        var incarnations: [String: String] = [:]
+        for record in records {
+            let node = record.node
+            let known = try incarnations[node.id] ?? incarnation(of: node.id)
+            guard known == nil || known == node.incarnation else {
+                return .refused(reason: "node \(node.id) writes from another data directory")
+            }
+            if let refusal = try put(record) { return refusal }
+            if known == nil {
+                try cachedStatement(sql: "INSERT INTO nodes (id, incarnation) VALUES (?, ?)")
+                    .execute(arguments: [node.id, node.incarnation])
+            }
+            incarnations[node.id] = node.incarnation
         }
+        return nil
+    }
+
+    private func incarnation(of node: String) throws -> String? {
+        try String.fetchOne(
+            cachedStatement(sql: "SELECT incarnation FROM nodes WHERE id = ?"), arguments: [node])
+    }
+
+    private func put(_ record: JobRecord) throws -> StorageError? {
+        let id = record.id.description
         guard let version = Int64(exactly: record.version) else {
             return .refused(reason: "version \(record.version) of job \(id) is out of range")
         }
-        let tombstone = try Int64.fetchOne(
-            cachedStatement(sql: "SELECT version FROM tombstones WHERE id = ?"), arguments: [id])
-        if let tombstone, version <= tombstone { return .refused(reason: "job \(id) was deleted") }
-        if incarnation == nil {
-            try cachedStatement(sql: "INSERT INTO nodes (id, incarnation) VALUES (?, ?)")
-                .execute(arguments: [record.node.id, record.node.incarnation])
-        }
+        // One statement a record: which of the reasons it was where nothing changes is looked up only then.
         let statement = try cachedStatement(
             sql: """
                 INSERT INTO jobs (id, version, node, incarnation, status, name, created_at, record)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+                WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = ?1 AND version >= ?2)
                 ON CONFLICT (id) DO UPDATE SET
                     version = excluded.version, node = excluded.node, incarnation = excluded.incarnation,
                     status = excluded.status, name = excluded.name, created_at = excluded.created_at,
@@ -33,9 +45,12 @@ extension Database {
                 """)
         try statement.execute(arguments: [
             id, version, record.node.id, record.node.incarnation, record.status.rawValue, record.specification.name,
-            record.createdAt, try record.json(),
+            record.createdAt, String(decoding: record.json, as: UTF8.self),
         ])
-        return nil
+        guard changesCount == 0 else { return nil }
+        let tombstone = try Int64.fetchOne(
+            cachedStatement(sql: "SELECT version FROM tombstones WHERE id = ?"), arguments: [id])
+        return tombstone.map { version <= $0 } == true ? .refused(reason: "job \(id) was deleted") : nil
     }
 
     /// The record of a job.
@@ -113,19 +128,12 @@ extension Database {
 }
 
 extension JobRecord {
-    /// The record as JSON with sorted keys: the same record always gives the same text.
-    fileprivate func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
-
     /// The record of a row with the columns `id` and `record`.
     fileprivate init(row: Row) throws {
         let id: String = row[0]
         let json: String = row[1]
         do {
-            self = try JSONDecoder().decode(JobRecord.self, from: Data(json.utf8))
+            try self.init(json: Array(json.utf8))
         } catch {
             throw StorageError.corrupt(place: "jobs, id \(id)")
         }

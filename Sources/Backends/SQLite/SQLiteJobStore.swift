@@ -23,12 +23,7 @@ public final class SQLiteJobStore: JobStore, CheckableStore {
     public func put(_ records: [JobRecord]) async throws(StorageError) {
         guard !records.isEmpty else { return }
         // A refusal ends the loop but not the transaction: the records before it are stored.
-        let refusal = try await write { db -> StorageError? in
-            for record in records {
-                if let refusal = try db.put(record) { return refusal }
-            }
-            return nil
-        }
+        let refusal = try await write { db in try db.put(records) }
         if let refusal { throw refusal }
     }
 

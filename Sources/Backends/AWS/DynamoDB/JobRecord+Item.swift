@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Storage
 
 /// The names of the table's attributes.
@@ -44,17 +43,6 @@ enum Attribute {
 }
 
 extension JobRecord {
-    /// The record as JSON with sorted keys: the same record always gives the same text.
-    func json() throws(StorageError) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        do {
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        } catch {
-            throw .refused(reason: "the record of job \(id) cannot be encoded")
-        }
-    }
-
     /// The attributes of the record's item, without its key and end.
     func attributes(json: String) -> Item {
         [
@@ -70,7 +58,7 @@ extension JobRecord {
     init(item: Item, in table: String) throws(StorageError) {
         let id = item[Attribute.jobID]?.text ?? ""
         let json = item[Attribute.record]?.text ?? ""
-        guard let record = try? JSONDecoder().decode(JobRecord.self, from: Data(json.utf8)),
+        guard let record = try? JobRecord(json: Array(json.utf8)),
             record.id.description == id
         else { throw .corrupt(place: "table \(table), jobId \(id)") }
         self = record
