@@ -54,7 +54,7 @@ import Testing
             id: .random(), node: NodeIdentity(id: "n", incarnation: "i"), specification: JobSpecification(command: "c"),
             createdAt: 1)
         record.specification.labels = ["a": "b"]
-        var item = record.attributes(json: try record.json())
+        var item = record.attributes(json: String(decoding: record.json, as: UTF8.self))
         item.merge(Attribute.key(record.id)) { $1 }
         let whole = Array(try JSONEncoder().encode(["Items": [item]]))
         #expect(try JSONDecoder().decode(QueryReply.self, from: Data(whole)).Items == [item])

@@ -33,7 +33,7 @@ extension Database {
                 """)
         try statement.execute(arguments: [
             id, version, record.node.id, record.node.incarnation, record.status.rawValue, record.specification.name,
-            record.createdAt, try record.json(),
+            record.createdAt, String(decoding: record.json, as: UTF8.self),
         ])
         return nil
     }
@@ -113,13 +113,6 @@ extension Database {
 }
 
 extension JobRecord {
-    /// The record as JSON with sorted keys: the same record always gives the same text.
-    fileprivate func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
-
     /// The record of a row with the columns `id` and `record`.
     fileprivate init(row: Row) throws {
         let id: String = row[0]

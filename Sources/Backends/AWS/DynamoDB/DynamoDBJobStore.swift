@@ -102,7 +102,7 @@ public final class DynamoDBJobStore: JobStore {
 
     private func put(_ record: JobRecord) async throws(StorageError) {
         if let refusal = try await bind(record.node) { throw refusal }
-        let json = try record.json()
+        let json = String(decoding: record.json, as: UTF8.self)
         guard json.utf8.count <= Self.largestRecord else {
             throw .quota(reason: "the record of job \(record.id) is larger than an item of DynamoDB")
         }

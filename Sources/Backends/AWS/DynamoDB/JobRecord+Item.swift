@@ -44,17 +44,6 @@ enum Attribute {
 }
 
 extension JobRecord {
-    /// The record as JSON with sorted keys: the same record always gives the same text.
-    func json() throws(StorageError) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        do {
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        } catch {
-            throw .refused(reason: "the record of job \(id) cannot be encoded")
-        }
-    }
-
     /// The attributes of the record's item, without its key and end.
     func attributes(json: String) -> Item {
         [
