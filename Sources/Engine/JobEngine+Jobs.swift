@@ -13,7 +13,7 @@ extension JobEngine {
     }
 
     /// Where a job's uploads lie until it has ended; there only where it has any.
-    private nonisolated func stagingDirectory(of job: JobID) -> String {
+    nonisolated func stagingDirectory(of job: JobID) -> String {
         "\(configuration.dataDirectory)/staging/\(job)"
     }
 
@@ -44,7 +44,7 @@ extension JobEngine {
         var record = JobRecord(
             id: id, node: identity, specification: specification, createdAt: SystemClock.now())
         record.lease = JobLease(
-            startToken: .random(in: 1...UInt64.max), idRange: range, bootID: DataDirectory.bootID())
+            startToken: .random(in: 1...UInt64.max), idRange: range, bootID: bootID)
         do throws(EngineError) {
             let entry = try await journal.append(.record(record), durability: specification.durability)
             // Before the job can have a second version: the stores get them in order.
@@ -123,7 +123,7 @@ extension JobEngine {
     }
 
     private func ended(_ job: Job) async throws(EngineError) -> JobRecord {
-        let record = await job.wait { $0.status.isTerminal }
+        let record = await job.waitForEnd()
         guard record.status.isTerminal else {
             throw EngineError(.unavailable, "the end of job \(job.id) could not be awaited")
         }
@@ -278,8 +278,12 @@ extension JobEngine {
     public nonisolated var logs: LogReader {
         LogReader(
             store: logStore, watcher: watcher, outboxRoot: configuration.outboxDirectory,
-            isOpenEnded: { [weak self] id in await self?.mayWriteMore(id) ?? false })
+            isOpenEnded: { [weak self] id in await self?.mayWriteMore(id) ?? false },
+            jobEnd: { [weak self] id in await self?.recordedEnd(of: id) })
     }
+
+    /// Waits until the end of a job of which memory holds something is recorded.
+    private func recordedEnd(of id: JobID) async { await hot[id]?.job.waitForEnd() }
 
     private func mayWriteMore(_ id: JobID) -> Bool {
         hot[id].map { !$0.isLogComplete && !deleted.contains(id) } ?? false

@@ -32,9 +32,9 @@ extension JobEngine {
         let start = ResourceUsage.start(at: SystemClock.sinceBoot() - max(0, age))
         hot[id]?.sampling = inBackground {
             let first = isNew ? 0 : await self.firstSequence(of: id)
-            await self.metricOutbox.begin(id, first: first, durability: durability)
             await self.sampler.begin(
-                id, groups: self.cgroups.groups(of: id), previous: isNew ? start : await self.lastUsage(of: id))
+                id, groups: self.cgroups.groups(of: id), first: first, durability: durability,
+                previous: isNew ? start : await self.lastUsage(of: id))
         }
     }
 
@@ -78,7 +78,6 @@ extension JobEngine {
             await earlier?.value
             await sampling?.value
             await self.sampler.finish(id)
-            await self.metricOutbox.end(id)
             await body()
         }
     }

@@ -142,7 +142,6 @@ extension JobEngine {
 
     /// Decides about the recovered jobs that no living shim has.
     private func settle(_ recovered: [JobID]) {
-        let boot = DataDirectory.bootID()
         let grouped = Set(cgroups.existing())
         for id in recovered {
             guard let entry = hot[id], entry.supervisor == nil else { continue }
@@ -150,7 +149,7 @@ extension JobEngine {
             if record.status.isTerminal {
                 // Its pump is gone too, or will be when the pipes are drained.
                 endLog(of: id)
-            } else if record.lease?.bootID != boot {
+            } else if record.lease?.bootID != bootID {
                 lose(id, reason: "node restarted")
             } else if record.status == .running || entry.hasExitRecord || grouped.contains(id) || hasOutbox(id) {
                 lose(id, reason: "supervisor lost")

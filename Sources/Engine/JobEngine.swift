@@ -16,6 +16,7 @@ public actor JobEngine {
     nonisolated let metricStore: any MetricStore
     nonisolated let logger: Logger
     nonisolated let host = HostResources.current()
+    nonisolated let bootID = DataDirectory.bootID()
     nonisolated let key: SecretKey
     nonisolated let journal: StateJournal
     nonisolated let watcher: OutboxWatcher
@@ -132,7 +133,7 @@ public actor JobEngine {
         let shipper = StateShipper(
             journal: journal, jobs: jobStore, logs: logStore, metrics: metricStore, logger: logger,
             removeFiles: { [weak self] job in await self?.removeFiles(of: job) ?? false },
-            didShip: { [weak self] entry in await self?.didShip(entry) })
+            didShip: { [weak self] entries in await self?.didShip(entries) })
         self.shipper = shipper
         let fleet = ShimFleet(
             configuration: configuration, runDirectory: runDirectory, cgroups: cgroups, logger: logger,
@@ -174,7 +175,7 @@ public actor JobEngine {
         let jobs = hot.values.map(\.job).filter { !$0.record.status.isTerminal }
         let ends = jobs.map { job in
             job.requestStop()
-            return Task<Void, Never> { _ = await job.wait { $0.status.isTerminal } }
+            return Task<Void, Never> { await job.waitForEnd() }
         }
         await Task.finish(ends, within: .nanoseconds(max(0, configuration.stopGrace)) + .seconds(1))
         for end in ends { end.cancel() }
@@ -268,23 +269,23 @@ public actor JobEngine {
                 "jobId": "\(record.id)", "status": "\(record.status.rawValue)", "exitCode": "\(record.exitCode)",
                 "reason": "\(record.reason)",
             ])
-        await UploadStaging(directory: "\(configuration.dataDirectory)/staging", job: record.id, limit: 0).discard()
+        if Directory.exists(stagingDirectory(of: record.id)) { await stage(for: record.id).discard() }
         if !keepsFiles(record) { await removeWorkDirectory(of: record.id) }
         forgetIfCold(record.id)
-        watcher.notify(record.id)
     }
 
-    private func didShip(_ entry: JournalEntry) {
-        switch entry {
-        case .record(let record):
-            guard var entry = hot[record.id] else { return }
-            entry.storedVersion = max(entry.storedVersion, record.version)
-            hot[record.id] = entry
-            forgetIfCold(record.id)
-        case .deleted(let id, _):
-            hot[id] = nil
-            deleted.remove(id)
-            watcher.notify(id)
+    private func didShip(_ entries: [JournalEntry]) {
+        for entry in entries {
+            switch entry {
+            case .record(let record):
+                guard let stored = hot[record.id]?.storedVersion else { continue }
+                hot[record.id]?.storedVersion = max(stored, record.version)
+                forgetIfCold(record.id)
+            case .deleted(let id, _):
+                hot[id] = nil
+                deleted.remove(id)
+                watcher.notify(id)
+            }
         }
     }
 

@@ -148,13 +148,18 @@ extension JobEngine {
     /// The position up to which the job's outbox is written.
     func outboxEnd(of job: JobID) async -> UInt64 {
         let cursor = OutboxCursor(root: configuration.outboxDirectory, job: job)
-        do {
-            _ = try await cursor.open()
-            while case .run = try await cursor.read(maxBytes: 1 << 20) {}
-        } catch {
-            return 0
+        var place = LogCursor.start
+        while true {
+            do {
+                switch try await cursor.read(from: place, maxBytes: 1 << 20) {
+                case .run(_, let next): place = next
+                case .begins(let base): place = LogCursor(position: base)
+                case .waiting, .ended, .absent: return place.position
+                }
+            } catch {
+                return 0
+            }
         }
-        return await cursor.position
     }
 }
 

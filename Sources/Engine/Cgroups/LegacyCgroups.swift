@@ -10,6 +10,8 @@ struct LegacyCgroups: CgroupDriver {
 
     private let roots: [String: String]
     private let name: String
+    /// Whether memory and swap together have a limit of their own.
+    private let limitsSwap: Bool
 
     /// Groups called `joblet-<name>` in every hierarchy of `host`.
     init(host: CgroupHost, name: String) throws(SystemCallError) {
@@ -23,6 +25,7 @@ struct LegacyCgroups: CgroupDriver {
             roots[controller] = root
         }
         self.roots = roots
+        limitsSwap = roots["memory"].map { Directory.exists("\($0)/memory.memsw.limit_in_bytes") } ?? false
     }
 
     private func directory(_ job: JobID, _ controller: String) -> String? {
@@ -44,7 +47,7 @@ struct LegacyCgroups: CgroupDriver {
         }
         if limits.memoryBytes > 0 {
             try set("memory.limit_in_bytes", "\(limits.memoryBytes)", "memory", "the memory limit")
-            if let root = roots["memory"], Directory.exists("\(root)/memory.memsw.limit_in_bytes") {
+            if limitsSwap {
                 try set("memory.memsw.limit_in_bytes", "\(limits.memoryBytes)", "memory", "the memory limit")
             }
         }

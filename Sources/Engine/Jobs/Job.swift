@@ -167,6 +167,10 @@ actor Job {
         }
     }
 
+    /// Waits until the job has ended, as `wait` does.
+    @discardableResult
+    func waitForEnd() async -> JobRecord { await wait { $0.status.isTerminal } }
+
     private func resume(_ number: UInt64) {
         waiters.removeValue(forKey: number)?.continuation.resume(returning: record)
     }

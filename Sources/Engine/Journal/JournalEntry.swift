@@ -31,13 +31,14 @@ public enum JournalEntry: Sendable, Hashable, Codable {
     }
 
     /// The entry as it lies in the journal: length (32 bits), CRC-32C of what follows, JSON.
-    func encoded() throws(EngineError) -> [UInt8] {
-        let body: [UInt8]
-        do {
-            body = Array(try JSONEncoder().encode(self))
-        } catch {
-            throw EngineError(.internal, "encode a journal entry: \(error)")
-        }
+    var encoded: [UInt8] {
+        // The form that Codable reads.
+        let body: [UInt8] =
+            switch self {
+            case .record(let record): Array("{\"record\":{\"_0\":".utf8) + record.json + Array("}}".utf8)
+            case .deleted(let id, let version):
+                Array("{\"deleted\":{\"_0\":\"\(id)\",\"version\":\(version)}}".utf8)
+            }
         var writer = ByteWriter()
         writer.write(UInt32(body.count))
         writer.write(Checksum.crc32c(body))

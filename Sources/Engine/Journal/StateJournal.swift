@@ -70,7 +70,7 @@ actor StateJournal {
     func append(
         _ entry: JournalEntry, durability: Durability
     ) async throws(EngineError) -> JournaledEntry {
-        let bytes = try entry.encoded()
+        let bytes = entry.encoded
         guard !isClosed else { throw EngineError(.unavailable, "the node is shutting down") }
         let place: UInt64
         do throws(SystemCallError) {

@@ -10,6 +10,8 @@ import Synchronization
 /// only a deletion waits until no record of its job is on the way.
 final class StateShipper: Sendable {
     private static let batch = 256
+    /// How long a record waits for others: of the versions of a job that come together a store gets the last.
+    private static let gathering = Duration.milliseconds(100)
     /// Records that are tried alone to see whether a store that refused a batch takes anything.
     private static let probes = 3
     /// Failures in a row after which a store is taken to be away.
@@ -32,14 +34,14 @@ final class StateShipper: Sendable {
     private let metrics: any MetricStore
     private let logger: Logger
     private let removeFiles: @Sendable (JobID) async -> Bool
-    private let didShip: @Sendable (JournalEntry) async -> Void
+    private let didShip: @Sendable ([JournalEntry]) async -> Void
 
     /// `removeFiles` removes what the engine keeps of a deleted job, true when all is gone; `didShip` hears of
-    /// every entry that the stores have.
+    /// every entry that the stores have, or that a later one replaced.
     init(
         journal: StateJournal, jobs: any JobStore, logs: any LogStore, metrics: any MetricStore, logger: Logger,
         removeFiles: @escaping @Sendable (JobID) async -> Bool,
-        didShip: @escaping @Sendable (JournalEntry) async -> Void
+        didShip: @escaping @Sendable ([JournalEntry]) async -> Void
     ) {
         self.journal = journal
         self.jobs = jobs
@@ -87,6 +89,7 @@ final class StateShipper: Sendable {
     private func shipRecords() async {
         var backOff = BackOff()
         for await _ in recordsCame.stream {
+            do { try await Task.sleep(for: StateShipper.gathering) } catch { return }
             while true {
                 let batch = queue.withLock { Array($0.records.prefix(StateShipper.batch)) }
                 if batch.isEmpty { break }
@@ -104,9 +107,14 @@ final class StateShipper: Sendable {
         }
     }
 
+    /// Stores the newest record of each job in `entries`.
     private func put(_ entries: [JournaledEntry]) async throws(StorageError) {
-        try await jobs.put(
-            entries.compactMap { item in if case .record(let record) = item.entry { record } else { nil } })
+        var newest: [JobID: JobRecord] = [:]
+        for case .record(let record) in entries.lazy.map(\.entry)
+        where newest[record.id].map({ $0.version < record.version }) ?? true {
+            newest[record.id] = record
+        }
+        try await jobs.put(Array(newest.values))
         try await jobs.sync()
     }
 
@@ -118,7 +126,7 @@ final class StateShipper: Sendable {
         // A deletion may have waited for them.
         singlesCame.continuation.yield()
         await journal.shipped(shipped)
-        for item in shipped { await didShip(item.entry) }
+        await didShip(shipped.map(\.entry))
     }
 
     private static func remove(_ entries: [JournaledEntry], from queue: inout Queue) {
@@ -188,7 +196,7 @@ final class StateShipper: Sendable {
                     failures = 0
                     backOff.reset()
                     await journal.shipped([item])
-                    await didShip(item.entry)
+                    await didShip([item.entry])
                 } catch {
                     // Behind the others: they may be taken.
                     let count = queue.withLock { queue in

@@ -58,10 +58,12 @@ public func readText(_ path: String, limit: Int = 1 << 20) throws(SystemCallErro
     let file = try FileDescriptor.open(path, flags: O_RDONLY)
     // Files of /proc have no size, so the text is read until a short read.
     var text: [UInt8] = []
+    var size = 4 << 10
     while text.count < limit {
-        let part = try file.read(at: text.count, count: 64 << 10)
+        let part = try file.read(at: text.count, count: size)
         text += part
-        if part.count < 64 << 10 { break }
+        if part.count < size { break }
+        size *= 4
     }
     return String(decoding: text, as: UTF8.self)
 }

@@ -30,12 +30,15 @@ public struct LogReader: Sendable {
     let outboxRoot: String
     /// Whether more output may come for the job.
     let isOpenEnded: @Sendable (JobID) async -> Bool
+    /// Waits until the job's end is recorded.
+    let jobEnd: @Sendable (JobID) async -> Void
 
     /// Calls `body` with page after page, in order, until the log ends or `body` throws.
     ///
     /// Throws `StorageError` where the store or the outbox cannot be read, `EngineError` `unavailable` where the
     /// engine is shut down before the end, and `CancellationError`.
-    /// Nothing is read ahead: a slow receiver holds one page and stops nobody.
+    /// Nothing is read ahead: a slow receiver holds one page and stops nobody. Who follows a log to its end finds the
+    /// job's end recorded.
     ///
     /// With a text filter a line comes once it ended, or the log did: lines across the seam are whole.
     public func read(
@@ -58,38 +61,38 @@ public struct LogReader: Sendable {
         var isOpen = false
         for await _ in watcher.changes(of: job) {
             while true {
-                if !isOpen {
-                    // Asked before looking: what ends in between is found by the next look.
-                    let mayGrow = await isOpenEnded(job)
-                    let base = try await outbox.open()
-                    if base.map({ cursor.position < $0 }) ?? true {
-                        cursor = try await readStore(request.query, from: cursor, upTo: base, lines, body)
-                    }
-                    guard let base else {
-                        if mayGrow && request.follows { break }
-                        return
-                    }
-                    if cursor.position < base {
-                        if let loss = try await loss(request.query, from: cursor, upTo: base) {
-                            try await pass(loss, lines, body)
-                        }
-                        cursor = LogCursor(position: base)
-                    }
-                    guard try await outbox.seek(to: cursor) else { continue }
+                // Asked before looking: what ends in between is found by the next look.
+                let mayGrow = isOpen ? true : await isOpenEnded(job)
+                switch try await outbox.read(from: cursor, maxBytes: LogReader.pageBytes) {
+                case .run(let run, let next):
                     isOpen = true
-                }
-                switch try await outbox.read(maxBytes: LogReader.pageBytes) {
-                case .run(let run):
-                    let page = LogPage(run, query: request.query, after: cursor)
-                    cursor = page.next
-                    try await pass(page, lines, body)
+                    try await pass(LogPage(run, query: request.query, next: next), lines, body)
+                    cursor = next
                     if let until = request.query.until, let last = run.fragments.last, last.time > until { return }
                     continue
-                case .ended: return
-                case .released, .absent:
+                case .begins(let base):
                     isOpen = false
+                    cursor = try await readStore(request.query, from: cursor, upTo: base, lines, body)
+                    guard cursor.position < base else { continue }
+                    if let loss = try await loss(request.query, from: cursor, upTo: base) {
+                        try await pass(loss, lines, body)
+                    }
+                    cursor = LogCursor(position: base)
                     continue
-                case .waiting: break
+                case .absent:
+                    if isOpen {
+                        isOpen = false
+                        continue
+                    }
+                    // An outbox goes once its log is complete: before, there is nothing in the store either.
+                    if mayGrow && request.follows { break }
+                    _ = try await readStore(request.query, from: cursor, upTo: nil, lines, body)
+                    if request.follows { await jobEnd(job) }
+                    return
+                case .ended:
+                    if request.follows { await jobEnd(job) }
+                    return
+                case .waiting: isOpen = true
                 }
                 if !request.follows { return }
                 break
@@ -185,22 +188,18 @@ private final class MatchingLines {
 
 extension LogPage {
     /// The part of a run that `query` wants.
-    init(_ run: FragmentRun, query: LogQuery, after cursor: LogCursor) {
-        var gaps = cursor.position == run.start ? cursor.gaps : 0
-        var position = run.start
-        let all = run.fragments.allSatisfy { query.admits(stream: $0.stream, time: $0.time) }
+    init(_ run: FragmentRun, query: LogQuery, next: LogCursor) {
+        guard !run.fragments.allSatisfy({ query.admits(stream: $0.stream, time: $0.time) }) else {
+            self.init(fragments: run.fragments, bytes: run.bytes, next: next, isLast: false)
+            return
+        }
         var kept: [Fragment] = []
         var bytes: [UInt8] = []
         run.forEach { fragment, part in
-            if fragment.position != position || fragment.count > 0 { gaps = 0 }
-            position = fragment.end
-            if fragment.count == 0 { gaps += 1 }
-            guard !all, query.admits(stream: fragment.stream, time: fragment.time) else { return }
+            guard query.admits(stream: fragment.stream, time: fragment.time) else { return }
             kept.append(fragment)
             bytes += part
         }
-        self.init(
-            fragments: all ? run.fragments : kept, bytes: all ? run.bytes : bytes,
-            next: LogCursor(position: run.end, gaps: gaps), isLast: false)
+        self.init(fragments: kept, bytes: bytes, next: next, isLast: false)
     }
 }

@@ -5,6 +5,8 @@ import Storage
 /// Brings one job's output from the outbox to the store and releases what is durable there.
 struct LogShipper: Sendable {
     private static let runBytes = 1 << 20
+    /// How long what was written waits for more: a job that lives for milliseconds is looked at once.
+    private static let pause = Duration.milliseconds(50)
 
     let job: JobID
     let durability: Durability
@@ -43,40 +45,47 @@ struct LogShipper: Sendable {
     }
 
     private func ship(_ didProgress: () -> Void) async throws(StorageError) -> Bool {
-        var isOpen = false
+        var place = LogCursor.start
+        /// Whether the store was asked where its log ends.
+        var isKnown = false
         var isStored = false
         var released: UInt32 = 0
-        for await _ in watcher.changes(of: job) {
+        for await _ in watcher.changes(of: job, evenIfAbsent: false) {
+            do { try await Task.sleep(for: LogShipper.pause) } catch { return false }
             while true {
-                if !isOpen {
-                    guard let base = try await cursor.open() else { break }
-                    let end = try await end(atLeast: base)
-                    isStored = end != nil
-                    isOpen = try await cursor.seek(to: LogCursor(position: end ?? 0))
-                    // Released while it was opened: it begins further on.
-                    guard isOpen else { continue }
-                }
-                let step = try await cursor.read(maxBytes: LogShipper.runBytes)
+                let step = try await cursor.read(from: place, maxBytes: LogShipper.runBytes)
                 try checkCancellation()
                 switch step {
-                case .run(let run):
+                case .run(let run, let next):
+                    if !isKnown {
+                        let end = try await end(atLeast: run.start)
+                        isStored = end != nil
+                        isKnown = true
+                        if let end, end > place.position {
+                            place = LogCursor(position: end)
+                            continue
+                        }
+                    }
                     // One sync serves everything that was written until it began.
                     if durability == .power { try await cursor.synchronize() }
                     try await store.append(run, to: job)
-                    isStored = true
+                    (isStored, place) = (true, next)
                     didProgress()
                     released = try await release(behind: released)
                     continue
-                case .released, .absent:
-                    isOpen = false
+                case .begins(let base):
+                    let end = try await end(atLeast: base)
+                    (isStored, isKnown) = (end != nil, true)
+                    place = LogCursor(position: end ?? 0)
                     continue
                 case .ended:
                     // A job that said nothing is nothing to its store.
-                    if isStored { try await finishStored() }
+                    if isStored { try await finishStored(upTo: place.position) }
                     return true
                 case .waiting:
                     // A pump at its limit closes the segment so that it can be released, without new bytes.
                     released = try await release(behind: released)
+                case .absent: break
                 }
                 break
             }
@@ -105,12 +114,12 @@ struct LogShipper: Sendable {
         return segment
     }
 
-    /// Returns once all of the outbox is durable in the store, so that it can be removed.
-    private func finishStored() async throws(StorageError) {
-        try await store.finish(job)
-        let end = await cursor.position
+    /// Returns once everything before `end` is durable in the store, so that the outbox can be removed.
+    private func finishStored(upTo end: UInt64) async throws(StorageError) {
         let durable = try await store.sync([job])[job] ?? 0
         guard durable >= end else { throw .unavailable(reason: "the end of a log is not durable yet") }
+        // Last: a store may look at its files again once it has let go of a job.
+        try await store.finish(job)
         try checkCancellation()
     }
 

@@ -11,7 +11,8 @@ actor OutboxCursor {
     private let root: String
     private let job: OutboxJob
     private var reader: OutboxReader?
-    private var target: LogCursor?
+    /// Where the reader is, or goes once that is written.
+    private var place = LogCursor.start
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -22,69 +23,51 @@ actor OutboxCursor {
 
     /// How reading went.
     enum Step: Sendable {
-        /// The next fragments.
-        case run(FragmentRun)
+        /// The next fragments, and the place behind them.
+        case run(FragmentRun, next: LogCursor)
         /// Nothing new yet.
         case waiting
         /// Everything was read and no more will come.
         case ended
-        /// The outbox begins further on: what lies before is in the store.
-        case released
+        /// The outbox begins at that position, behind the place asked for: what lies before is in the store.
+        case begins(at: UInt64)
         /// The job has no outbox.
         case absent
     }
 
-    /// The position at which the outbox begins; nil where the job has none.
-    func open() throws(StorageError) -> UInt64? {
-        do throws(OutboxReader.Failure) {
-            reader = try OutboxReader(root: root, job: job)
-            return reader?.position
-        } catch {
-            throw OutboxCursor.storageError(error)
-        }
-    }
-
-    /// Goes to `cursor`; false where the outbox begins behind it or there is none.
-    func seek(to cursor: LogCursor) throws(StorageError) -> Bool {
-        guard let reader else { return false }
-        do throws(OutboxReader.Failure) {
-            target = cursor
-            try reader.seek(to: cursor.position, gaps: cursor.gaps)
-            return true
-        } catch {
-            if case .released = error {
-                self.reader = nil
-                return false
-            }
-            throw OutboxCursor.storageError(error)
-        }
-    }
-
-    /// The position up to which was read.
-    var position: UInt64 { reader?.position ?? 0 }
-
     /// The number of the segment that is being read.
     var segment: UInt32? { reader?.segment }
 
-    /// The next fragments, at most `maxBytes` bytes.
-    func read(maxBytes: Int) throws(StorageError) -> Step {
-        guard let reader else { return .absent }
-        do throws(OutboxReader.Failure) {
-            if let target, reader.position < target.position {
-                // Asked for from a place that was not written when it was sought.
-                try reader.seek(to: target.position, gaps: target.gaps)
-                if reader.position < target.position { return reader.isAtEnd ? .ended : .waiting }
+    /// The fragments from `cursor` on, at most `maxBytes` bytes. Cheap where `cursor` is where the last call ended.
+    func read(from cursor: LogCursor, maxBytes: Int) throws(StorageError) -> Step {
+        while true {
+            do throws(OutboxReader.Failure) {
+                if reader == nil || cursor != place {
+                    reader = try OutboxReader(root: root, job: job)
+                    place = cursor
+                    guard let base = reader?.position else { return .absent }
+                    if cursor.position < base {
+                        reader = nil
+                        return .begins(at: base)
+                    }
+                    try reader?.seek(to: cursor.position, gaps: cursor.gaps)
+                }
+                guard let reader else { return .absent }
+                if reader.position < cursor.position {
+                    // Not written yet when it was sought.
+                    try reader.seek(to: cursor.position, gaps: cursor.gaps)
+                    if reader.position < cursor.position { return reader.isAtEnd ? .ended : .waiting }
+                }
+                let batch = try reader.read(maxBytes: maxBytes)
+                if batch.pieces.isEmpty { return reader.isAtEnd ? .ended : .waiting }
+                let run = FragmentRun(start: cursor.position, batch)
+                place = run.next(after: cursor)
+                return .run(run, next: place)
+            } catch {
+                reader = nil
+                // Released while it was read: it begins further on.
+                if case .system(let failure) = error { throw .unavailable(reason: "\(failure)") }
             }
-            let start = reader.position
-            let batch = try reader.read(maxBytes: maxBytes)
-            if batch.pieces.isEmpty { return reader.isAtEnd ? .ended : .waiting }
-            return .run(FragmentRun(start: start, batch))
-        } catch {
-            if case .released = error {
-                self.reader = nil
-                return .released
-            }
-            throw OutboxCursor.storageError(error)
         }
     }
 
@@ -142,13 +125,6 @@ actor OutboxCursor {
             throw .unavailable(reason: "\(error)")
         }
     }
-
-    private static func storageError(_ failure: OutboxReader.Failure) -> StorageError {
-        switch failure {
-        case .released: .unavailable(reason: "the outbox was released while it was opened")
-        case .system(let error): .unavailable(reason: "\(error)")
-        }
-    }
 }
 
 extension FragmentRun {
@@ -162,5 +138,11 @@ extension FragmentRun {
                     content: piece.count > 0 ? .bytes(count: piece.count) : .dropped(bytes: piece.dropped))
             },
             bytes: batch.bytes)
+    }
+    /// The place behind the run for a reader that came from `cursor`.
+    func next(after cursor: LogCursor) -> LogCursor {
+        let gaps = fragments.reversed().prefix { $0.count == 0 }.count
+        let goesOn = gaps == fragments.count && cursor.position == start
+        return LogCursor(position: end, gaps: goesOn ? cursor.gaps + gaps : gaps)
     }
 }

@@ -59,23 +59,24 @@ final class OutboxWatcher: Sendable {
         for subscriber in subscribers { subscriber.finish() }
     }
 
-    /// A stream with an element after each growth of the job's outbox, and one at once; it ends with the watcher.
-    func changes(of job: JobID) -> AsyncStream<Void> {
+    /// A stream with an element after each growth of the job's outbox; it ends with the watcher.
+    ///
+    /// One element comes at once, for what is there already; not where there is no outbox yet, unless `evenIfAbsent`.
+    func changes(of job: JobID, evenIfAbsent: Bool = true) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        let number: UInt64? = state.withLock { state in
+        let subscription: (number: UInt64, isWatched: Bool)? = state.withLock { state in
             if state.isClosed { return nil }
             state.nextSubscriber += 1
             state.subscribers[job, default: [:]][state.nextSubscriber] = continuation
-            watch(job, &state)
-            return state.nextSubscriber
+            return (state.nextSubscriber, watch(job, &state))
         }
-        guard let number else {
+        guard let (number, isWatched) = subscription else {
             continuation.finish()
             return stream
         }
         continuation.onTermination = { [weak self] _ in self?.unsubscribe(job, number) }
         // What grew before the watch was there is found by looking now.
-        continuation.yield()
+        if isWatched || evenIfAbsent { continuation.yield() }
         return stream
     }
 
@@ -97,40 +98,82 @@ final class OutboxWatcher: Sendable {
         }
     }
 
-    private func watch(_ job: JobID, _ state: inout State) {
-        guard state.byJob[job] == nil else { return }
-        // Not there yet: the watch of the root tells when it appears.
+    /// Watches the job's outbox; false where there is none yet: the watch of the root tells when it appears.
+    private func watch(_ job: JobID, _ state: inout State) -> Bool {
+        guard state.byJob[job] == nil else { return true }
         let watch = joblet_inotify_watch(inotify.number, "\(root)/\(job)")
-        guard watch >= 0 else { return }
+        guard watch >= 0 else { return false }
         state.byJob[job] = watch
         state.watches[watch] = job
+        return true
     }
 
     private func run() {
-        var events = [Int32](repeating: 0, count: 512)
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
         while true {
-            let count = joblet_inotify_read(inotify.number, &events)
-            guard count >= 0 else { return }
+            let count = read(inotify.number, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
             let told: [AsyncStream<Void>.Continuation]? = state.withLock { state in
                 if state.isClosed { return nil }
                 var told: Set<JobID> = []
-                for index in 0..<Int(count) {
-                    let watch = events[2 * index]
-                    if watch == -1 {
-                        told.formUnion(state.subscribers.keys)
-                    } else if watch == state.rootWatch {
-                        for job in state.subscribers.keys where state.byJob[job] == nil {
-                            self.watch(job, &state)
-                            if state.byJob[job] != nil { told.insert(job) }
-                        }
-                    } else if let job = state.watches[watch] {
-                        told.insert(job)
-                    }
-                }
+                for event in InotifyEvent.decode(buffer[..<count]) { note(event, &state, &told) }
                 return told.flatMap { state.subscribers[$0, default: [:]].values }
             }
             guard let told else { return }
             for subscriber in told { subscriber.yield() }
+        }
+    }
+
+    /// Adds the jobs whose subscribers have something to look at because of `event`.
+    private func note(_ event: InotifyEvent, _ state: inout State, _ told: inout Set<JobID>) {
+        if event.isOverflow {
+            for job in state.subscribers.keys {
+                _ = watch(job, &state)
+                told.insert(job)
+            }
+        } else if event.watch == state.rootWatch {
+            if let job = JobID(event.name), state.subscribers[job] != nil, watch(job, &state) { told.insert(job) }
+        } else if let job = state.watches[event.watch], OutboxWatcher.isReadable(event.name) {
+            told.insert(job)
+        }
+    }
+
+    /// Whether a file of that name tells readers something: bytes can be read once the index has them. The
+    /// directory's own events have no name.
+    private static func isReadable(_ name: String) -> Bool {
+        name.isEmpty || name.hasPrefix("index.") && !name.hasSuffix(".new")
+    }
+}
+
+/// One event of inotify(7).
+private struct InotifyEvent {
+    /// The watch that it came by.
+    let watch: Int32
+    /// Whether events were lost before it.
+    let isOverflow: Bool
+    /// The name in the watched directory; empty where the event is that of the directory.
+    let name: String
+
+    private static let headerSize = 16
+
+    /// The events that one read(2) gave.
+    static func decode(_ bytes: ArraySlice<UInt8>) -> [InotifyEvent] {
+        bytes.withUnsafeBytes { bytes in
+            var events: [InotifyEvent] = []
+            var offset = 0
+            while offset + headerSize <= bytes.count {
+                let length = Int(bytes.loadUnaligned(fromByteOffset: offset + 12, as: UInt32.self))
+                let name = bytes[(offset + headerSize)..<min(bytes.count, offset + headerSize + length)]
+                events.append(
+                    InotifyEvent(
+                        watch: bytes.loadUnaligned(fromByteOffset: offset, as: Int32.self),
+                        isOverflow: bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self)
+                            & UInt32(IN_Q_OVERFLOW) != 0,
+                        name: String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)))
+                offset += headerSize + length
+            }
+            return events
         }
     }
 }

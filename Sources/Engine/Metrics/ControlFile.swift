@@ -53,23 +53,31 @@ final class ControlFile {
 enum ControlText {
     /// A file of one number; nil for `max`.
     static func number(_ bytes: [UInt8]?) -> UInt64? {
-        bytes.flatMap { UInt64(text($0[...].prefix { !isSpace($0) })) }
+        bytes.flatMap { number($0[...].prefix { !isSpace($0) }) }
+    }
+
+    /// The number that decimal digits spell; nil for anything else.
+    static func number(_ digits: ArraySlice<UInt8>) -> UInt64? {
+        guard !digits.isEmpty else { return nil }
+        var value: UInt64 = 0
+        for digit in digits {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+            let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+            let (sum, overflows) = tens.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
+            if isTooLarge || overflows { return nil }
+            value = sum
+        }
+        return value
     }
 
     /// A file of one number a line.
     static func numbers(_ bytes: [UInt8]?) -> [Int32] {
         guard let bytes else { return [] }
-        return bytes.split(whereSeparator: isSpace).compactMap { Int32(text($0)) }
+        return bytes.split(whereSeparator: isSpace).compactMap { number($0).flatMap { Int32(exactly: $0) } }
     }
 
     /// A file with a name and a number a line.
-    static func keyed(_ bytes: [UInt8]?) -> [String: UInt64] {
-        var values: [String: UInt64] = [:]
-        for fields in lines(bytes) where fields.count == 2 {
-            if let value = UInt64(text(fields[1])) { values[text(fields[0])] = value }
-        }
-        return values
-    }
+    static func keyed(_ bytes: [UInt8]?) -> KeyedNumbers { KeyedNumbers(bytes ?? []) }
 
     /// A file with a name and several `key=value` a line, which are given to `body` one by one.
     static func nested(_ bytes: [UInt8]?, _ body: (_ name: String, _ key: String, _ value: String) -> Void) {
@@ -91,4 +99,29 @@ enum ControlText {
     static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 
     private static func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || (9...13).contains(byte) }
+}
+
+/// The numbers of a file with a name and a number a line, of which most are not asked for.
+struct KeyedNumbers {
+    private let bytes: [UInt8]
+    private var lines: [(name: Range<Int>, value: UInt64)] = []
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        var start = 0
+        while start < bytes.count {
+            let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+            if let space = bytes[start..<end].firstIndex(of: UInt8(ascii: " ")),
+                let value = ControlText.number(bytes[(space + 1)..<end])
+            {
+                lines.append((start..<space, value))
+            }
+            start = end + 1
+        }
+    }
+
+    /// The number with that name; nil where there is none.
+    subscript(name: String) -> UInt64? {
+        lines.first { bytes[$0.name].elementsEqual(name.utf8) }?.value
+    }
 }

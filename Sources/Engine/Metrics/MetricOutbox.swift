@@ -23,6 +23,8 @@ actor MetricOutbox {
         var held: [(time: Int64, points: [MetricPoint])] = []
         /// The sequence up to which the store has everything.
         var shipped: UInt64
+        /// Whether the store was seen to end there, or has nothing.
+        var isStoreKnown: Bool
         /// Since when a sample waits for the store, in nanoseconds since boot.
         var waitsSince: Int64?
         /// Whether no more samples will come.
@@ -61,7 +63,8 @@ actor MetricOutbox {
     func recover(_ job: JobID, durability: Durability) throws(SystemCallError) -> Bool {
         guard let segments = try MetricSegments(existingIn: root, job: job) else { return false }
         series[job] = Series(
-            segments: segments, durability: durability, shipped: segments.base, waitsSince: SystemClock.sinceBoot())
+            segments: segments, durability: durability, shipped: segments.base, isStoreKnown: false,
+            waitsSince: SystemClock.sinceBoot())
         return true
     }
 
@@ -78,17 +81,21 @@ actor MetricOutbox {
     func begin(_ job: JobID, first: UInt64, durability: Durability) {
         guard series[job] == nil else { return }
         series[job] = Series(
-            segments: MetricSegments(root: root, job: job, first: first), durability: durability, shipped: first)
+            segments: MetricSegments(root: root, job: job, first: first), durability: durability, shipped: first,
+            isStoreKnown: true)
     }
 
     /// Adds samples of jobs that were begun and are not over. What the disk refuses is kept in memory and written with the next ones.
     func append(_ samples: [(job: JobID, time: Int64, points: [MetricPoint])]) {
         guard !isClosed else { return }
+        let now = SystemClock.sinceBoot()
+        var hasWork = false
         for sample in samples where series[sample.job]?.isOver == false {
             series[sample.job]?.held.append((sample.time, sample.points))
             writeHeld(sample.job)
+            if let entry = series[sample.job], isDue(entry, at: now) { hasWork = true }
         }
-        if !due().isEmpty { workCame.yield() }
+        if hasWork { workCame.yield() }
     }
 
     /// Notes that no more samples of a job will come.
@@ -174,12 +181,13 @@ actor MetricOutbox {
     func due() -> [JobID] {
         guard !isClosed else { return [] }
         let now = SystemClock.sinceBoot()
-        return series.compactMap { job, entry in
-            let isDue =
-                entry.isOver || entry.segments.end - entry.shipped >= UInt64(MetricOutbox.batch)
-                || entry.waitsSince.map { now - $0 >= MetricOutbox.patience } ?? false
-            return isDue && !entry.isComplete ? job : nil
-        }
+        return series.compactMap { job, entry in isDue(entry, at: now) ? job : nil }
+    }
+
+    private func isDue(_ entry: Series, at now: Int64) -> Bool {
+        if entry.isComplete { return false }
+        return entry.isOver || entry.segments.end - entry.shipped >= UInt64(MetricOutbox.batch)
+            || entry.waitsSince.map { now - $0 >= MetricOutbox.patience } ?? false
     }
 
     /// What there is of a job for its store.
@@ -190,21 +198,32 @@ actor MetricOutbox {
         let end: UInt64
         /// Whether there are none behind `end`, and none will come.
         let isLast: Bool
+        /// The sequence after the last sample that the store has; nil where it must be asked.
+        let stored: UInt64?
+        /// The first samples that the store lacks; none where it must be asked.
+        let samples: [MetricSample]
     }
 
-    /// What there is of a job, the disk having been asked once more; throws `unavailable` where it refuses the last
-    /// samples of a job, nil for a job that is not known.
-    func stock(of job: JobID) throws(StorageError) -> Stock? {
+    /// What there is of a job, the disk having been asked once more, with at most `limit` samples; throws
+    /// `unavailable` where the disk refuses the last samples of a job, nil for a job that is not known.
+    func stock(of job: JobID, limit: Int) throws(StorageError) -> Stock? {
         writeHeld(job)
         guard let entry = series[job] else { return nil }
         if entry.isOver, !entry.held.isEmpty { throw .unavailable(reason: "the outbox takes no samples") }
-        return Stock(base: entry.segments.base, end: entry.segments.end, isLast: entry.isOver)
+        let stored = entry.isStoreKnown && entry.shipped >= entry.segments.base ? entry.shipped : nil
+        // Until it is shipped, what the store has may change with any failure.
+        series[job]?.isStoreKnown = false
+        var samples: [MetricSample] = []
+        if let stored, case .samples(let found) = try read(job, from: stored, limit: limit) { samples = found }
+        return Stock(
+            base: entry.segments.base, end: entry.segments.end, isLast: entry.isOver, stored: stored, samples: samples)
     }
 
     /// The store has everything of a job before `sequence`; true where nothing is left and no more will come.
     func shipped(_ job: JobID, upTo sequence: UInt64) throws(StorageError) -> Bool {
         guard !isClosed, var entry = series[job] else { return false }
         entry.shipped = max(entry.shipped, sequence)
+        entry.isStoreKnown = entry.shipped == sequence
         entry.waitsSince = entry.shipped < entry.segments.end ? SystemClock.sinceBoot() : nil
         entry.isComplete = entry.isOver && entry.held.isEmpty && entry.shipped >= entry.segments.end
         let isComplete = entry.isComplete

@@ -2,9 +2,10 @@ import Glibc
 import Kernel
 import Storage
 
-/// Reads what the node's jobs use: one loop for all of them, on a thread of its own.
+/// Reads what the node's jobs use: one loop for all of them, on the thread of the outbox that takes the samples.
+///
+/// A disk that is stuck holds up the reading as well, of which nothing could be told then.
 actor MetricSampler {
-    private static let threads = BlockingExecutor(count: 1)
     /// A part of the process's descriptors may stay open on control files; other jobs' are opened at each reading.
     private static let descriptorShare = 4
 
@@ -16,11 +17,10 @@ actor MetricSampler {
 
     private let outbox: MetricOutbox
     private let interval: Duration
-    private let thread = MetricSampler.threads.thread()
     private var watched: [JobID: Watched] = [:]
     private var openDescriptors = 0
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+    nonisolated var unownedExecutor: UnownedSerialExecutor { outbox.unownedExecutor }
 
     /// A sampler that reads every `interval` nanoseconds and adds what it reads to `outbox`.
     init(outbox: MetricOutbox, interval: Int64) {
@@ -40,11 +40,14 @@ actor MetricSampler {
         }
     }
 
-    /// Begins with a job, and reads it for the first time.
+    /// Begins with a job, and reads it for the first time; its first sample will have the sequence `first`.
     ///
     /// `previous` is what it used before, for rates since then; nil where nobody knows.
-    func begin(_ job: JobID, groups: JobGroups, previous: ResourceUsage?) async {
+    func begin(
+        _ job: JobID, groups: JobGroups, first: UInt64, durability: Durability, previous: ResourceUsage?
+    ) async {
         guard watched[job] == nil else { return }
+        await outbox.begin(job, first: first, durability: durability)
         let reader = UsageReader(groups)
         let staysOpen = openDescriptors + reader.descriptors <= MetricSampler.descriptorBudget
         if staysOpen { openDescriptors += reader.descriptors }
@@ -53,13 +56,15 @@ actor MetricSampler {
         await outbox.append([sample(job)].compactMap { $0 })
     }
 
-    /// Reads a job for the last time and forgets it; its control groups are still there.
+    /// Reads a job for the last time and forgets it; its control groups are still there. No more samples come then.
     func finish(_ job: JobID) async {
-        guard let entry = watched[job] else { return }
-        let last = sample(job)
-        watched[job] = nil
-        if entry.staysOpen { openDescriptors -= entry.reader.descriptors }
-        await outbox.append([last].compactMap { $0 })
+        if let entry = watched[job] {
+            let last = sample(job)
+            watched[job] = nil
+            if entry.staysOpen { openDescriptors -= entry.reader.descriptors }
+            await outbox.append([last].compactMap { $0 })
+        }
+        await outbox.end(job)
     }
 
     /// Reads every job now.

@@ -64,7 +64,7 @@ struct MetricShipper: Sendable {
     }
 
     private func ship(_ job: JobID) async throws(StorageError) {
-        guard let stock = try await outbox.stock(of: job) else { return }
+        guard let stock = try await outbox.stock(of: job, limit: MetricShipper.page) else { return }
         do throws(StorageError) {
             if stock.end > 0 { try await ship(job, stock) }
         } catch {
@@ -77,7 +77,8 @@ struct MetricShipper: Sendable {
     }
 
     private func ship(_ job: JobID, _ stock: MetricOutbox.Stock) async throws(StorageError) {
-        var next = try await store.end(of: job) ?? 0
+        var next: UInt64
+        if let stored = stock.stored { next = stored } else { next = try await store.end(of: job) ?? 0 }
         if next < stock.base {
             // Released samples were durable in the store once: it was damaged or replaced since.
             logger.error(
@@ -85,10 +86,16 @@ struct MetricShipper: Sendable {
             try await store.skip(to: stock.base, of: job)
             next = stock.base
         }
+        var samples = stock.samples
         while next < stock.end {
-            guard case .samples(let samples) = try await outbox.read(job, from: next, limit: MetricShipper.page),
-                let first = samples.first, let last = samples.last
-            else { throw .unavailable(reason: "the outbox was released while it was read") }
+            if samples.isEmpty,
+                case .samples(let page) = try await outbox.read(job, from: next, limit: MetricShipper.page)
+            {
+                samples = page
+            }
+            guard let first = samples.first, let last = samples.last else {
+                throw .unavailable(reason: "the outbox was released while it was read")
+            }
             if first.sequence > next {
                 logger.error(
                     "samples in the outbox were damaged",
@@ -98,12 +105,14 @@ struct MetricShipper: Sendable {
             try FailPoint.passStorage("metrics.beforeShip")
             try await store.append(samples, to: job)
             next = last.sequence + 1
+            samples = []
         }
         try FailPoint.passStorage("metrics.beforeSync")
-        if stock.isLast { try await store.finish(job) }
         guard let durable = try await store.sync([job])[job], durable >= stock.end else {
             throw .unavailable(reason: "the last samples are not durable yet")
         }
+        // Last: a store may look at its files again once it has let go of a job.
+        if stock.isLast { try await store.finish(job) }
         try FailPoint.passStorage("metrics.beforeRelease")
     }
 }

@@ -63,7 +63,7 @@ protocol UsageFiles: AnyObject {
 
 extension ResourceUsage {
     /// Adds numbers of a keyed file under names of ours.
-    mutating func add(_ type: MetricType, _ numbers: [String: UInt64], _ names: [(String, String)], scale: Double = 1) {
+    mutating func add(_ type: MetricType, _ numbers: KeyedNumbers, _ names: [(String, String)], scale: Double = 1) {
         for (key, name) in names {
             if let number = numbers[key] { self[type, name] = Double(number) * scale }
         }

@@ -52,7 +52,7 @@ enum ShimReadiness {
             let inotify = FileDescriptor(owning: try check(joblet_inotify_create(), "inotify_init"))
             try check(joblet_inotify_watch(inotify.number, shim.directory), "watch \(shim.directory)")
             let deadline = SystemClock.sinceBoot() + Int64(limitMilliseconds) * 1_000_000
-            var events = [Int32](repeating: 0, count: 512)
+            var events = [UInt8](repeating: 0, count: 4096)
             while !Directory.exists(shim.controlPath) {
                 var files = [
                     pollfd(fd: inotify.number, events: Int16(POLLIN), revents: 0),
@@ -62,7 +62,7 @@ enum ShimReadiness {
                 try retrying("poll") { poll(&files, 2, max(0, left)) }
                 if files[1].revents != 0 { throw SystemCallError("the supervisor ended", code: ECHILD) }
                 if files[0].revents != 0 {
-                    try check(joblet_inotify_read(inotify.number, &events), "read inotify")
+                    try retrying("read inotify") { read(inotify.number, &events, events.count) }
                 } else if left <= 0 {
                     throw SystemCallError("the supervisor did not become ready", code: ETIMEDOUT)
                 }

@@ -26,13 +26,21 @@ actor WorkDirectories {
     /// Where the host shows a job's work directory.
     nonisolated func path(of job: JobID) -> String { "\(directory)/\(job)" }
 
-    private func image(of job: JobID) -> WorkImage {
+    private nonisolated func image(of job: JobID) -> WorkImage {
         WorkImage(path: "\(directory)/\(job).img", mountPoint: path(of: job))
     }
 
     /// Makes the work directory that a job asks for: in memory, or on disk where it is kept, where its uploads in
     /// `staging` do not leave half of the memory free, or where every job has it there.
-    func make(for record: JobRecord, staging: String?) throws(EngineError) -> SandboxPlan.Work {
+    nonisolated func make(for record: JobRecord, staging: String?) async throws(EngineError) -> SandboxPlan.Work {
+        // Most jobs need nothing of a thread that may block.
+        guard isAlwaysOnDisk || record.specification.keepsWork || staging != nil else {
+            return .memory(bytes: memoryBytes)
+        }
+        return try await makeOnDisk(for: record, staging: staging)
+    }
+
+    private func makeOnDisk(for record: JobRecord, staging: String?) throws(EngineError) -> SandboxPlan.Work {
         do throws(SystemCallError) {
             let uploaded = try staging.map { path throws(SystemCallError) in try WorkDirectories.size(of: path) } ?? 0
             guard isAlwaysOnDisk || record.specification.keepsWork || uploaded > memoryBytes / 2 else {
@@ -74,7 +82,12 @@ actor WorkDirectories {
     }
 
     /// Removes a job's work directory; no error where it has none.
-    func remove(_ job: JobID) throws(SystemCallError) {
+    nonisolated func remove(_ job: JobID) async throws(SystemCallError) {
+        guard Directory.exists(path(of: job)) || Directory.exists(image(of: job).path) else { return }
+        try await removeFromDisk(job)
+    }
+
+    private func removeFromDisk(_ job: JobID) throws(SystemCallError) {
         try image(of: job).remove()
         try Directory.removeTree(path(of: job))
     }

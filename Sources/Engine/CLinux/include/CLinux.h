@@ -94,9 +94,6 @@ int32_t joblet_epoll_wait(int32_t epoll, uint64_t names[64], int32_t millisecond
 // inotify(7). A watch tells of changes of files in a directory, of new names and of its removal.
 int32_t joblet_inotify_create(void);
 int32_t joblet_inotify_watch(int32_t inotify, const char *path);
-// Waits for events and fills in the watches they belong to, each followed by 1 where a name appeared in
-// the directory; returns their number, at most 256. Watch -1: events were lost, anything may have changed.
-int32_t joblet_inotify_read(int32_t inotify, int32_t watches[512]);
 
 // Sockets. Descriptors travel as SCM_RIGHTS (unix(7)).
 int64_t joblet_send_with_fds(int32_t socket, const void *bytes, uint64_t length, const int32_t *fds, int32_t count);

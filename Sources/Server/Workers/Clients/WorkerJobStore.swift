@@ -12,7 +12,7 @@ struct WorkerJobStore: JobStore {
         var part = Joblet_Ipc_Records()
         var size = 0
         for record in records {
-            let bytes = try record.wire()
+            let bytes = record.wire
             if size + bytes.count > limit, !part.records.isEmpty {
                 try await writing.perform(.putRecords(part), size: size)
                 part.records = []

@@ -122,7 +122,7 @@ struct StoreDispatch: Sendable {
         case .deleteRecord(let message): try await jobs.delete(JobID(message.job), version: message.version)
         case .getRecord(let job):
             return .records(
-                try .init(JobPage(records: [try await jobs.get(JobID(job))], next: nil), limit: frameLimit))
+                .init(JobPage(records: [try await jobs.get(JobID(job))], next: nil), limit: frameLimit))
         case .recordIds(let message):
             guard let prefix = JobIDPrefix(message.prefix) else { throw MalformedMessage("not the prefix of an id") }
             let limit = count(message.limit, atMost: RequestBudget.entries(frameLimit: frameLimit))
@@ -131,7 +131,7 @@ struct StoreDispatch: Sendable {
             let page = try await jobs.list(
                 try JobQuery(message), after: message.hasAfter ? JobCursor(message.after) : nil,
                 limit: count(message.limit))
-            return .records(try .init(page, limit: RequestBudget.pageBytes(frameLimit: frameLimit)))
+            return .records(.init(page, limit: RequestBudget.pageBytes(frameLimit: frameLimit)))
         default: return nil
         }
         return .done(.init())

@@ -14,13 +14,7 @@ extension JobRecord {
     }
 
     /// The bytes of the record in a message.
-    func wire() throws(StorageError) -> Data {
-        do {
-            return try JSONEncoder().encode(self)
-        } catch {
-            throw .refused(reason: "job record \(id) cannot be encoded: \(error)")
-        }
-    }
+    var wire: Data { Data(json) }
 }
 
 extension JobCursor {
@@ -39,11 +33,11 @@ extension JobCursor {
 
 extension Joblet_Ipc_Records {
     /// A page of records of at most `limit` bytes, but at least one record: what is left out is on the next page.
-    init(_ page: JobPage, limit: Int) throws(StorageError) {
+    init(_ page: JobPage, limit: Int) {
         self.init()
         var size = 0
         for (index, record) in page.records.enumerated() {
-            let bytes = try record.wire()
+            let bytes = record.wire
             size += bytes.count + 8
             if size > limit, index > 0 {
                 next = JobCursor(page.records[index - 1]).message
