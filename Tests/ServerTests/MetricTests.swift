@@ -183,7 +183,7 @@ extension DaemonTests.MetricTests {
 
 extension DaemonClient {
     /// The job's samples; of a running job once it has ended.
-    fileprivate func samples(
+    func samples(
         _ job: String, configure: (inout Joblet_JobMetricsRequest) -> Void = { _ in }
     ) async throws -> [Joblet_JobMetricsSample] {
         var request = Joblet_JobMetricsRequest()

@@ -23,25 +23,31 @@ extension Database {
         }
         let statement = try cachedStatement(
             sql: """
-                INSERT INTO jobs (id, version, node, incarnation, status, name, created_at, record)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO jobs (id, version, node, incarnation, status, name, created_at, record, checksum)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO UPDATE SET
                     version = excluded.version, node = excluded.node, incarnation = excluded.incarnation,
                     status = excluded.status, name = excluded.name, created_at = excluded.created_at,
-                    record = excluded.record
+                    record = excluded.record, checksum = excluded.checksum
                 WHERE excluded.version > jobs.version
                 """)
+        let json = try record.json()
         try statement.execute(arguments: [
             id, version, record.node.id, record.node.incarnation, record.status.rawValue, record.specification.name,
-            record.createdAt, try record.json(),
+            record.createdAt, json, Database.checksum(of: json),
         ])
         return nil
+    }
+
+    /// What is kept beside a record, since SQLite itself does not notice a byte that changed.
+    fileprivate static func checksum(of json: String) -> Int64 {
+        Int64(Array(json.utf8).withUnsafeBytes { crc32($0) })
     }
 
     /// The record of a job.
     func record(_ id: JobID) throws -> JobRecord? {
         let row = try Row.fetchOne(
-            cachedStatement(sql: "SELECT id, record FROM jobs WHERE id = ?"), arguments: [id.description])
+            cachedStatement(sql: "SELECT id, record, checksum FROM jobs WHERE id = ?"), arguments: [id.description])
         return try row.map(JobRecord.init(row:))
     }
 
@@ -85,7 +91,7 @@ extension Database {
         // One more than the page holds tells whether it is the last.
         let more = limit == .max ? limit : limit + 1
         let rows = try Row.fetchCursor(
-            cachedStatement(sql: "SELECT id, record FROM jobs \(filter) ORDER BY created_at, id LIMIT ?"),
+            cachedStatement(sql: "SELECT id, record, checksum FROM jobs \(filter) ORDER BY created_at, id LIMIT ?"),
             arguments: arguments + [more])
         var records: [JobRecord] = []
         while let row = try rows.next() {
@@ -120,13 +126,18 @@ extension JobRecord {
         return String(decoding: try encoder.encode(self), as: UTF8.self)
     }
 
-    /// The record of a row with the columns `id` and `record`.
+    /// The record of a row with the columns `id`, `record` and `checksum`.
     fileprivate init(row: Row) throws {
-        let id: String = row[0]
-        let json: String = row[1]
+        let id: String = try row.decode(atIndex: 0)
+        let json: String = try row.decode(atIndex: 1)
+        // Rows that an earlier version of the schema wrote have no checksum.
+        let checksum: Int64? = try row.decode(atIndex: 2)
         do {
             self = try JSONDecoder().decode(JobRecord.self, from: Data(json.utf8))
         } catch {
+            throw StorageError.corrupt(place: "jobs, id \(id)")
+        }
+        guard self.id.description == id, checksum == nil || checksum == Database.checksum(of: json) else {
             throw StorageError.corrupt(place: "jobs, id \(id)")
         }
     }
