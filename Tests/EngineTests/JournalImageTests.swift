@@ -33,6 +33,16 @@ import Testing
         try Data(bytes).write(to: URL(fileURLWithPath: "\(path)/\(file).journal"))
     }
 
+    /// Places in the length, the checksum and the body of each entry, and the end.
+    private func places(_ encoded: [[UInt8]]) -> [Int] {
+        var start = 0
+        return encoded.flatMap { entry in
+            defer { start += entry.count }
+            let inside = Array(0..<10) + stride(from: 10, to: entry.count, by: 37) + [entry.count - 1]
+            return inside.map { start + $0 }
+        } + [encoded.reduce(0) { $0 + $1.count }]
+    }
+
     private func recovered() async throws -> (entries: [JournalEntry], damage: [String]) {
         let journal = try StateJournal(directory: path)
         return (await journal.recovered.map(\.entry), journal.damage)
@@ -42,7 +52,7 @@ import Testing
         let entries = entries(5)
         let encoded = try entries.map { try $0.encoded() }
         let whole = encoded.flatMap { $0 }
-        for cut in 0...whole.count {
+        for cut in places(encoded) {
             try write(Array(whole[..<cut]))
             var kept = 0
             var end = 0
@@ -53,7 +63,6 @@ import Testing
             let journal = try StateJournal(directory: path)
             #expect(await journal.recovered.map(\.entry) == Array(entries[..<kept]), "\(cut) bytes")
             #expect(journal.damage == [])
-            guard cut % 50 == 0 else { continue }
             _ = try await journal.append(entries[4], durability: .power)
             #expect(try await recovered().entries == entries[..<kept] + [entries[4]], "\(cut) bytes")
         }
@@ -63,7 +72,7 @@ import Testing
         let entries = entries(5)
         let encoded = try entries.map { try $0.encoded() }
         let whole = encoded.flatMap { $0 }
-        for place in whole.indices {
+        for place in places(encoded).dropLast() {
             var bytes = whole
             bytes[place] ^= 1 << UInt8(place % 8)
             try write(bytes)
@@ -81,7 +90,7 @@ import Testing
             let told = lost == 4 ? [] : ["1.journal, \(encoded[lost].count) bytes at \(start)"]
             #expect(found.damage == told)
             // It is told again as long as the file is there.
-            if place % 100 == 0 { #expect(try await recovered().entries == left) }
+            #expect(try await recovered().damage == told)
         }
     }
 

@@ -83,7 +83,7 @@ import Testing
         try await withScratchDirectory { path in
             let records = records()
             let image = try await image(of: records, in: path)
-            for damage in image.flips(200, seed: 121) {
+            for damage in image.flips(120, seed: 121) {
                 try image.write(to: "\(path)/jobs.db", damage)
                 await expectSound("\(path)/jobs.db", records, damage.description)
             }
@@ -188,7 +188,7 @@ import Testing
             var source = SampleMetrics(seed: 122)
             let samples = source.samples(150)
             let image = try await image(of: samples, job, in: path)
-            for damage in image.cuts(seed: 123) + image.flips(200, seed: 124) {
+            for damage in image.cuts(seed: 123) + image.flips(120, seed: 124) {
                 try image.write(to: "\(path)/metrics.db", damage)
                 await expectSound("\(path)/metrics.db", samples, job, damage.description)
             }

@@ -65,7 +65,7 @@ import Testing
         let whole = try bytes("metrics.0")
         var ends = [MetricFileHeader.size]
         for sample in expected { ends.append(ends[ends.count - 1] + MetricRecord.encode(sample).count) }
-        for place in whole.indices {
+        for place in stride(from: 0, to: whole.count, by: 5) {
             for name in try names() { try FileManager.default.removeItem(atPath: "\(root.path)/\(job)/\(name)") }
             var bytes = whole
             bytes[place] ^= 1 << UInt8(place % 8)

@@ -1,5 +1,4 @@
 import DaemonSupport
-import Foundation
 import Glibc
 import Synchronization
 import TestSupport
@@ -113,18 +112,13 @@ struct UnixConnection {
 
     /// The connections that the process took at the socket's path and that are open.
     static func all(of pid: Int32, at path: String) -> [UnixConnection] {
-        let lines = ((try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8)) ?? "").split(separator: "\n")
-        let inodes = lines.compactMap { line -> Substring? in
+        let inodes = kernelText("/proc/net/unix").split(separator: "\n").compactMap { line -> Substring? in
             let fields = line.split(separator: " ")
             // The sixth field is the state: 03 is connected, the listener itself has 01.
             return fields.count == 8 && fields[7] == path && fields[5] == "03" ? fields[6] : nil
         }
-        let folder = "/proc/\(pid)/fd"
-        return ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted().compactMap { name in
-            let target = (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(name)")) ?? ""
-            guard let number = Int32(name), inodes.contains(where: { target == "socket:[\($0)]" }) else { return nil }
-            return UnixConnection(pid: pid, descriptor: number)
-        }
+        return descriptors(of: pid).filter { open in inodes.contains { open.target == "socket:[\($0)]" } }
+            .map { UnixConnection(pid: pid, descriptor: $0.number) }
     }
 
     /// Shuts it down for both sides; false where it is gone meanwhile.

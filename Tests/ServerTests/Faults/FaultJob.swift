@@ -79,7 +79,7 @@ struct FaultJob: Sendable {
         }
         print STDOUT "end of $number" if $lines > 0 && $number % 2;
         sleep 1000 if $then eq "sleep";
-        if ($then eq "eat") { my $much = "x" x (400 << 20); sleep 1000 }
+        if ($then eq "eat") { my $size = 400 << 20; my $much = "x" x $size; sleep 1000 }
         exit $then;
         """
 
@@ -93,6 +93,7 @@ struct FaultJob: Sendable {
 
     /// All that it may write, by stream.
     private var output: [OutputOf: Data] {
+        if kind == .missing { return [.stderr: Data("joblet: /no/such/command: command not found\n".utf8)] }
         guard lines > 0 else { return [:] }
         var output: [OutputOf: Data] = [:]
         for line in 0..<lines {

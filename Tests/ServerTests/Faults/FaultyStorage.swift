@@ -6,9 +6,9 @@ import Testing
 
 /// What keeps output and what keeps job records.
 enum BackendPair: String, CaseIterable, CustomTestStringConvertible {
+    case cloud = "s3+dynamodb"
     case localGzip = "local-gzip+sqlite"
     case sqlite
-    case cloud = "s3+dynamodb"
 
     var testDescription: String { rawValue }
 

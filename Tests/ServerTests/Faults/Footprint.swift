@@ -1,5 +1,6 @@
 import DaemonSupport
 import Foundation
+import Glibc
 import TestSupport
 
 /// What a daemon at rest has on the host, as lines of text: the same before and after whatever happened to it.
@@ -11,8 +12,12 @@ struct Footprint: Sendable, CustomStringConvertible {
         var lines: Set<String> = []
         let remains = daemon.remains
         for shim in remains.shims {
-            // A connection, a socket, a pipe or a file too many stays for as long as the supervisor does.
-            lines.insert("supervisor \(shim) with \(names(in: "/proc/\(shim)/fd").count) descriptors")
+            // A connection, a pipe or a file too many stays for as long as the supervisor does. User namespaces are
+            // kept for the next job with the same ids.
+            let open = descriptors(of: shim).map(\.target).filter { !$0.hasPrefix("user:[") }
+            for (kind, count) in Dictionary(grouping: open, by: { $0.prefix { $0 != ":" } }).mapValues(\.count) {
+                lines.insert("supervisor \(shim) has \(count) \(kind)")
+            }
             lines.formUnion(Footprint.mounts(of: "\(shim)", below: daemon.directory.path))
         }
         lines.insert("\(remains.pumps.count) pumps")
@@ -50,7 +55,32 @@ struct Footprint: Sendable, CustomStringConvertible {
     }
 
     private static func mounts(of process: String, below directory: String) -> [String] {
-        let text = (try? String(contentsOfFile: "/proc/\(process)/mountinfo", encoding: .utf8)) ?? ""
-        return text.split(separator: "\n").filter { $0.contains(directory) }.map { "mount \($0)" }
+        kernelText("/proc/\(process)/mountinfo").split(separator: "\n").filter { $0.contains(directory) }.map {
+            "mount \($0)"
+        }
+    }
+}
+
+/// The text of a file that the kernel makes while it is read: it has no size, and comes in pieces.
+func kernelText(_ path: String) -> String {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return "" }
+    defer { close(file) }
+    var text: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 64 << 10)
+    while true {
+        let count = read(file, &buffer, buffer.count)
+        guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+        text += buffer[..<count]
+    }
+}
+
+/// What a process has open, by number.
+func descriptors(of pid: Int32) -> [(number: Int32, target: String)] {
+    names(in: "/proc/\(pid)/fd").compactMap { name in
+        guard let number = Int32(name),
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(name)")
+        else { return nil }
+        return (number, target)
     }
 }
