@@ -89,6 +89,9 @@ public actor JobEngine {
         runDirectory = "\(configuration.runDirectory)/\(directory.identity.incarnation.prefix(8))"
         key = try SecretKey(path: "\(configuration.dataDirectory)/node.key")
         journal = try StateJournal(directory: "\(configuration.dataDirectory)/journal")
+        for place in journal.damage {
+            logger.error("job records in the journal are damaged", metadata: ["place": "\(place)"])
+        }
         do throws(SystemCallError) {
             try Directory.create(configuration.outboxDirectory)
             try Directory.create(runDirectory)

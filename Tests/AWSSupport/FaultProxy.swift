@@ -42,7 +42,9 @@ package final class FaultProxy: Sendable {
     }
 
     private struct State {
+        var listener: TCP?
         var requests: [Request] = []
+        var received = 0
         var open: [Int32: TCP] = [:]
         var accepted = 0
     }
@@ -51,27 +53,42 @@ package final class FaultProxy: Sendable {
     package let endpoint: String
     /// The port on the loopback interface.
     package let port: UInt16
-    private let listener: TCP
     private let upstream: UInt16?
+    private let keepsRequests: Bool
+    private let isPassedAlone: @Sendable (Request) -> Bool
     private let decide: @Sendable (Request) -> Action
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    /// Signalled by each listening thread at its end.
+    private let closed = DispatchSemaphore(value: 0)
+    private let alone = Mutex(())
 
     /// A proxy before the server at `upstream`; without one only replies of its own can be given.
-    private init(upstream: UInt16? = nil, _ decide: @escaping @Sendable (Request) -> Action) throws {
+    private init(
+        upstream: UInt16?, keepsRequests: Bool, isPassedAlone: @escaping @Sendable (Request) -> Bool,
+        _ decide: @escaping @Sendable (Request) -> Action
+    ) throws {
         guard let (listener, port) = TCP.listen() else { throw POSIXError(.EADDRNOTAVAIL) }
-        self.listener = listener
+        state = Mutex(State(listener: listener))
         self.upstream = upstream
+        self.keepsRequests = keepsRequests
+        self.isPassedAlone = isPassedAlone
         self.decide = decide
         self.port = port
         endpoint = "http://127.0.0.1:\(port)"
     }
 
     /// A proxy that runs until `stop`.
+    ///
+    /// Without `keepsRequests`, `requests` stays empty however much passes. Of the requests for which `isPassedAlone`
+    /// one at a time is at the server behind.
     package static func start(
-        upstream: UInt16? = nil, _ decide: @escaping @Sendable (Request) -> Action
+        upstream: UInt16? = nil, keepsRequests: Bool = true,
+        isPassedAlone: @escaping @Sendable (Request) -> Bool = { _ in false },
+        _ decide: @escaping @Sendable (Request) -> Action
     ) throws -> FaultProxy {
-        let proxy = try FaultProxy(upstream: upstream, decide)
-        Thread.detachNewThread { proxy.serve() }
+        let proxy = try FaultProxy(
+            upstream: upstream, keepsRequests: keepsRequests, isPassedAlone: isPassedAlone, decide)
+        proxy.listen()
         return proxy
     }
 
@@ -93,12 +110,36 @@ package final class FaultProxy: Sendable {
 
     /// Closes every connection and takes no more.
     package func stop() {
-        listener.shutDown()
-        let open = state.withLock { $0.open }
-        for connection in open.values { connection.shutDown() }
+        let listener = state.withLock { state in
+            defer { state.listener = nil }
+            return state.listener
+        }
+        listener?.shutDown()
+        if listener != nil { closed.wait() }
+        cutConnections()
     }
 
-    private func serve() {
+    /// Takes connections again after `stop`, at the same port.
+    package func resume() throws {
+        guard let (listener, _) = TCP.listen(port: port) else { throw POSIXError(.EADDRINUSE) }
+        state.withLock { $0.listener = listener }
+        listen()
+    }
+
+    /// Closes every connection, and goes on taking new ones.
+    package func cutConnections() {
+        // Each is taken out under the lock before it is closed: its number cannot be another's.
+        state.withLock { state in
+            for connection in state.open.values { connection.shutDown() }
+        }
+    }
+
+    private func listen() {
+        guard let listener = state.withLock({ $0.listener }) else { return }
+        Thread.detachNewThread { self.serve(at: listener) }
+    }
+
+    private func serve(at listener: TCP) {
         while let connection = listener.accept() {
             state.withLock { state in
                 state.open[connection.descriptor] = connection
@@ -111,22 +152,23 @@ package final class FaultProxy: Sendable {
             }
         }
         listener.close()
+        closed.signal()
     }
 
     private func serve(_ connection: TCP) {
         while let (request, raw) = read(connection) {
             switch decide(request) {
-            case .pass: connection.send(forward(raw))
+            case .pass: connection.send(forward(raw, request))
             case .delay(let milliseconds):
                 poll(nil, 0, Int32(milliseconds))
-                connection.send(forward(raw))
+                connection.send(forward(raw, request))
             case .hang:
                 // Ends when the client or `stop` closes the connection.
                 while !connection.receive().isEmpty {}
                 return
             case .cut: return
             case .cutReply(let count):
-                connection.send(forward(raw).prefix(count))
+                connection.send(forward(raw, request).prefix(count))
                 return
             case .reply(let reply):
                 connection.send(encode(reply))
@@ -135,7 +177,7 @@ package final class FaultProxy: Sendable {
             case .tunnel:
                 tunnel(connection)
                 return
-            case .rewrite(let fields): connection.send(rewrite(forward(raw), fields))
+            case .rewrite(let fields): connection.send(rewrite(forward(raw, request), fields))
             }
             // The server behind was asked to close, and says so in its answer.
             return
@@ -156,8 +198,9 @@ package final class FaultProxy: Sendable {
                 }
                 let body = Array(bytes[end..<end + length])
                 let request = state.withLock { state in
-                    let request = Request(index: state.requests.count, line: line, headers: headers, body: body)
-                    state.requests.append(request)
+                    let request = Request(index: state.received, line: line, headers: headers, body: body)
+                    state.received += 1
+                    if keepsRequests { state.requests.append(request) }
                     return request
                 }
                 headers["connection"] = "close"
@@ -168,6 +211,10 @@ package final class FaultProxy: Sendable {
             if more.isEmpty { return nil }
             bytes += more
         }
+    }
+
+    private func forward(_ raw: [UInt8], _ request: Request) -> [UInt8] {
+        isPassedAlone(request) ? alone.withLock { _ in forward(raw) } : forward(raw)
     }
 
     private func forward(_ raw: [UInt8]) -> [UInt8] {

@@ -4,11 +4,17 @@ import Glibc
 struct TCP {
     let descriptor: Int32
 
-    /// A socket that listens on a free port.
-    static func listen() -> (socket: TCP, port: UInt16)? {
+    /// A socket that listens on a port, a free one for 0.
+    static func listen(port: UInt16 = 0) -> (socket: TCP, port: UInt16)? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0, var address = bound(descriptor, port: 0, Glibc.bind), Glibc.listen(descriptor, 128) == 0
-        else { return nil }
+        guard descriptor >= 0 else { return nil }
+        // Connections that ended a moment ago must not keep their port.
+        var yes: Int32 = 1
+        _ = setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        guard var address = bound(descriptor, port: port, Glibc.bind), Glibc.listen(descriptor, 128) == 0 else {
+            Glibc.close(descriptor)
+            return nil
+        }
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         withUnsafeMutableBytes(of: &address) { bytes in
             guard let pointer = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self) else { return }

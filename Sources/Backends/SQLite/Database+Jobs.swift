@@ -34,18 +34,19 @@ extension Database {
         // One statement a record: which of the reasons it was where nothing changes is looked up only then.
         let statement = try cachedStatement(
             sql: """
-                INSERT INTO jobs (id, version, node, incarnation, status, name, created_at, record)
-                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+                INSERT INTO jobs (id, version, node, incarnation, status, name, created_at, record, checksum)
+                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
                 WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = ?1 AND version >= ?2)
                 ON CONFLICT (id) DO UPDATE SET
                     version = excluded.version, node = excluded.node, incarnation = excluded.incarnation,
                     status = excluded.status, name = excluded.name, created_at = excluded.created_at,
-                    record = excluded.record
+                    record = excluded.record, checksum = excluded.checksum
                 WHERE excluded.version > jobs.version
                 """)
+        let json = record.json
         try statement.execute(arguments: [
             id, version, record.node.id, record.node.incarnation, record.status.rawValue, record.specification.name,
-            record.createdAt, String(decoding: record.json, as: UTF8.self),
+            record.createdAt, String(decoding: json, as: UTF8.self), Database.checksum(of: json),
         ])
         guard changesCount == 0 else { return nil }
         let tombstone = try Int64.fetchOne(
@@ -53,10 +54,15 @@ extension Database {
         return tombstone.map { version <= $0 } == true ? .refused(reason: "job \(id) was deleted") : nil
     }
 
+    /// What is kept beside a record, since SQLite itself does not notice a byte that changed.
+    fileprivate static func checksum(of json: [UInt8]) -> Int64 {
+        Int64(json.withUnsafeBytes { crc32($0) })
+    }
+
     /// The record of a job.
     func record(_ id: JobID) throws -> JobRecord? {
         let row = try Row.fetchOne(
-            cachedStatement(sql: "SELECT id, record FROM jobs WHERE id = ?"), arguments: [id.description])
+            cachedStatement(sql: "SELECT id, record, checksum FROM jobs WHERE id = ?"), arguments: [id.description])
         return try row.map(JobRecord.init(row:))
     }
 
@@ -100,7 +106,7 @@ extension Database {
         // One more than the page holds tells whether it is the last.
         let more = limit == .max ? limit : limit + 1
         let rows = try Row.fetchCursor(
-            cachedStatement(sql: "SELECT id, record FROM jobs \(filter) ORDER BY created_at, id LIMIT ?"),
+            cachedStatement(sql: "SELECT id, record, checksum FROM jobs \(filter) ORDER BY created_at, id LIMIT ?"),
             arguments: arguments + [more])
         var records: [JobRecord] = []
         while let row = try rows.next() {
@@ -128,13 +134,19 @@ extension Database {
 }
 
 extension JobRecord {
-    /// The record of a row with the columns `id` and `record`.
+    /// The record of a row with the columns `id`, `record` and `checksum`.
     fileprivate init(row: Row) throws {
-        let id: String = row[0]
-        let json: String = row[1]
+        let id: String = try row.decode(atIndex: 0)
+        let text: String = try row.decode(atIndex: 1)
+        let json = Array(text.utf8)
+        // Rows that an earlier version of the schema wrote have no checksum.
+        let checksum: Int64? = try row.decode(atIndex: 2)
         do {
-            try self.init(json: Array(json.utf8))
+            try self.init(json: json)
         } catch {
+            throw StorageError.corrupt(place: "jobs, id \(id)")
+        }
+        guard self.id.description == id, checksum == nil || checksum == Database.checksum(of: json) else {
             throw StorageError.corrupt(place: "jobs, id \(id)")
         }
     }

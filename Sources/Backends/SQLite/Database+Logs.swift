@@ -18,7 +18,7 @@ extension Database {
         var blocks: [LogIndex.Block] = []
         var damage: UInt64?
         while let row = try rows.next() {
-            let id = UInt64(bitPattern: row[0] as Int64)
+            let id = UInt64(bitPattern: try row.decode(Int64.self, atIndex: 0))
             let header = try row.withUnsafeData(atIndex: 1) { $0?.withUnsafeBytes { BlockHeader($0) } }
             if let header, header.follows(blocks.last?.header.end ?? .start, stdout: 0, stderr: 0) {
                 blocks.append(LogIndex.Block(header: header, offset: id, damageBefore: damage))
@@ -92,12 +92,14 @@ extension Database {
             arguments: [job?.description ?? "", limit])
         var usages: [JobUsage] = []
         while let row = try rows.next() {
-            let text: String = row[0]
-            let (earliest, latest): (Int64, Int64) = (row[2], row[3])
+            let text: String = try row.decode(atIndex: 0)
+            let (stored, earliest, latest): (Int64, Int64, Int64) = try (
+                row.decode(atIndex: 1), row.decode(atIndex: 2), row.decode(atIndex: 3)
+            )
             guard let job = JobID(text), earliest <= latest else {
                 throw StorageError.corrupt(place: "logs, job \(text)")
             }
-            usages.append(JobUsage(job: job, storedBytes: UInt64(clamping: row[1] as Int64), times: earliest...latest))
+            usages.append(JobUsage(job: job, storedBytes: UInt64(clamping: stored), times: earliest...latest))
         }
         return usages
     }

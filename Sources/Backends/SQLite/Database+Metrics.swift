@@ -15,7 +15,9 @@ extension Database {
     func series(of job: JobID) throws -> Series? {
         let row = try Row.fetchOne(
             cachedStatement(sql: "SELECT number, next FROM jobs WHERE id = ?"), arguments: [job.description])
-        return row.map { Series(number: $0[0], next: UInt64(bitPattern: $0[1])) }
+        return try row.map { row in
+            Series(number: try row.decode(atIndex: 0), next: UInt64(bitPattern: try row.decode(atIndex: 1)))
+        }
     }
 
     /// What is known of a job to which something is written; throws `refused` where it was deleted.
@@ -39,17 +41,28 @@ extension Database {
                 .execute(arguments: [job.description])
             number = try series(of: job)?.number ?? lastInsertedRowID
         }
-        try cachedStatement(sql: "INSERT INTO samples (job, sequence, time) VALUES (?, ?, ?)")
-            .execute(arguments: [number, sequence, sample.time])
+        let texts = sample.points.map { point in
+            [
+                point.type.rawValue, String(decoding: MetricLines.object(point.labels), as: UTF8.self),
+                String(decoding: MetricLines.object(point.values), as: UTF8.self),
+            ]
+        }
+        try cachedStatement(sql: "INSERT INTO samples (job, sequence, time, checksum) VALUES (?, ?, ?, ?)")
+            .execute(arguments: [
+                number, sequence, sample.time, Database.checksum(of: job, sequence, sample.time, texts),
+            ])
         let statement = try cachedStatement(
             sql: "INSERT INTO points (job, sequence, place, metric_type, labels, \"values\") VALUES (?, ?, ?, ?, ?, ?)")
-        for (place, point) in sample.points.enumerated() {
-            try statement.execute(arguments: [
-                number, sequence, place, point.type.rawValue,
-                String(decoding: MetricLines.object(point.labels), as: UTF8.self),
-                String(decoding: MetricLines.object(point.values), as: UTF8.self),
-            ])
+        for (place, texts) in texts.enumerated() {
+            try statement.execute(arguments: [number, sequence, place, texts[0], texts[1], texts[2]])
         }
+    }
+
+    /// What is kept beside a sample, since SQLite itself does not notice a byte that changed.
+    private static func checksum(of job: JobID, _ sequence: Int64, _ time: Int64, _ points: [[String]]) -> Int64 {
+        // No text has a null character.
+        let text = ([job.description, "\(sequence)", "\(time)"] + points.joined()).joined(separator: "\0")
+        return Int64(Array(text.utf8).withUnsafeBytes { crc32($0) })
     }
 
     /// Moves a job's end forward, or leaves it where it is.
@@ -76,7 +89,7 @@ extension Database {
         let samples = try Row.fetchCursor(
             cachedStatement(
                 sql: """
-                    SELECT sequence, time FROM samples
+                    SELECT sequence, time, checksum FROM samples
                     WHERE job = ? AND sequence >= ? AND sequence < ? ORDER BY sequence
                     """),
             arguments: [series.number, first, Int64(clamping: query.endSequence ?? .max)])
@@ -85,12 +98,19 @@ extension Database {
                 SELECT metric_type, labels, "values" FROM points WHERE job = ? AND sequence = ? ORDER BY place
                 """)
         while let row = try samples.next() {
-            let number: Int64 = row[0]
-            let time: Int64 = row[1]
+            let number: Int64 = try row.decode(atIndex: 0)
+            let time: Int64 = try row.decode(atIndex: 1)
             if page.isPast(time) { break }
             var sample = MetricSample(sequence: UInt64(bitPattern: number), time: time, points: [])
+            // Samples that an earlier version of the schema wrote have no checksum.
+            let checksum: Int64? = try row.decode(atIndex: 2)
             let rows = try Row.fetchCursor(points, arguments: [series.number, number])
-            while let row = try rows.next() { sample.points.append(try point(row, of: query.job, number)) }
+            var texts: [[String]] = []
+            while let row = try rows.next() { texts.append(try (0..<3).map { try row.decode(atIndex: $0) }) }
+            guard checksum == nil || checksum == Database.checksum(of: query.job, number, time, texts) else {
+                throw Database.corrupt(query.job, number)
+            }
+            sample.points = try texts.map { try point($0, of: query.job, number) }
             if !page.add(sample) { return page.unfinished }
         }
         return page.finished(at: series.next)
@@ -124,8 +144,9 @@ extension Database {
                     SELECT SUM(LENGTH(metric_type) + LENGTH(labels) + LENGTH("values") + 16) FROM points WHERE job = ?
                     """),
             arguments: [series.number])
-        guard let samples, let count = samples[0] as Int64?, count > 0, let first = samples[1] as Int64?,
-            let last = samples[2] as Int64?
+        guard let samples, let count = try samples.decode(Int64?.self, atIndex: 0), count > 0,
+            let first = try samples.decode(Int64?.self, atIndex: 1),
+            let last = try samples.decode(Int64?.self, atIndex: 2)
         else { throw StorageError.notFound }
         return MetricStatistics(
             samples: UInt64(count), storedBytes: UInt64(max(0, bytes ?? 0)) + Database.sampleBytes * UInt64(count),
@@ -146,9 +167,9 @@ extension Database {
             arguments: [series.number])
         var kept: UInt64 = 0
         while let row = try sizes.next() {
-            let size = kept + UInt64(max(0, row[1] as Int64? ?? 0)) + Database.sampleBytes
+            let size = kept + UInt64(max(0, try row.decode(Int64?.self, atIndex: 1) ?? 0)) + Database.sampleBytes
             if size > limit {
-                let last: Int64 = row[0]
+                let last: Int64 = try row.decode(atIndex: 0)
                 for table in ["points", "samples"] {
                     try cachedStatement(sql: "DELETE FROM \(table) WHERE job = ? AND sequence <= ?")
                         .execute(arguments: [series.number, last])
@@ -186,13 +207,17 @@ extension Database {
             arguments: [number, since]) ?? .max
     }
 
-    private func point(_ row: Row, of job: JobID, _ sequence: Int64) throws -> MetricPoint {
+    private func point(_ texts: [String], of job: JobID, _ sequence: Int64) throws -> MetricPoint {
         do {
-            guard let type = MetricType(rawValue: row[0]) else { throw MetricLines.Malformed() }
+            guard let type = MetricType(rawValue: texts[0]) else { throw MetricLines.Malformed() }
             return MetricPoint(
-                type: type, labels: try MetricLines.labels(row[1]), values: try MetricLines.values(row[2]))
+                type: type, labels: try MetricLines.labels(texts[1]), values: try MetricLines.values(texts[2]))
         } catch {
-            throw StorageError.corrupt(place: "points, job \(job), sequence \(sequence)")
+            throw Database.corrupt(job, sequence)
         }
+    }
+
+    private static func corrupt(_ job: JobID, _ sequence: Int64) -> StorageError {
+        .corrupt(place: "points, job \(job), sequence \(sequence)")
     }
 }

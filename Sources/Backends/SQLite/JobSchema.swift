@@ -41,6 +41,9 @@ enum JobSchema {
                     CREATE INDEX tombstones_by_time ON tombstones (deleted_at);
                     """)
         }
+        migrator.registerMigration("3") { db in
+            try db.execute(sql: "ALTER TABLE jobs ADD COLUMN checksum INTEGER")
+        }
         return migrator
     }
 }

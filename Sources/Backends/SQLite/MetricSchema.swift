@@ -34,6 +34,9 @@ enum MetricSchema {
                     ) STRICT, WITHOUT ROWID;
                     """)
         }
+        migrator.registerMigration("2") { db in
+            try db.execute(sql: "ALTER TABLE samples ADD COLUMN checksum INTEGER")
+        }
         return migrator
     }
 }

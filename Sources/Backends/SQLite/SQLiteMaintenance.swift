@@ -99,7 +99,10 @@ private struct DatabaseRescue {
 
     /// Copies from one end up to what cannot be read.
     private func copy(_ table: String, by order: String) throws -> (count: Int, isWhole: Bool) {
-        let columns = try target.read { db in try db.columns(in: table).map(\.name) }
+        // An earlier version of the schema has fewer columns.
+        let known = (try? source.inDatabase { db in try db.columns(in: table).map(\.name) }) ?? []
+        let columns = try target.read { db in try db.columns(in: table).map(\.name) }.filter(known.contains)
+        guard !columns.isEmpty else { return (0, false) }
         let list = columns.joined(separator: ", ")
         let values = databaseQuestionMarks(count: columns.count)
         var copied = 0

@@ -17,6 +17,9 @@ extension StorageError {
             case .SQLITE_INTERRUPT, .SQLITE_ABORT: self = .cancelled
             default: self = .unavailable(reason: reason)
             }
+        case is RowDecodingError:
+            // A column holds what the schema does not allow in it.
+            self = .corrupt(place: path)
         default:
             self = .unavailable(reason: "\(path): \(error)")
         }

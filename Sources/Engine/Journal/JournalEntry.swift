@@ -30,7 +30,7 @@ public enum JournalEntry: Sendable, Hashable, Codable {
         if case .deleted = self { true } else { false }
     }
 
-    /// The entry as it lies in the journal: length (32 bits), CRC-32C of what follows, JSON.
+    /// The entry as it lies in the journal: JSON in a record's frame.
     var encoded: [UInt8] {
         // The form that Codable reads.
         let body: [UInt8] =
@@ -39,28 +39,36 @@ public enum JournalEntry: Sendable, Hashable, Codable {
             case .deleted(let id, let version):
                 Array("{\"deleted\":{\"_0\":\"\(id)\",\"version\":\(version)}}".utf8)
             }
-        var writer = ByteWriter()
-        writer.write(UInt32(body.count))
-        writer.write(Checksum.crc32c(body))
-        return writer.bytes + body
+        return RecordFrame.encode(body)
     }
 
-    /// The entries at the beginning of `bytes`, up to the first that is not whole, and their length.
-    static func decode(_ bytes: [UInt8]) -> (entries: [JournalEntry], length: Int) {
+    /// What is in the bytes of a journal.
+    struct Decoded {
+        /// The entries, in order.
         var entries: [JournalEntry] = []
-        var offset = 0
-        while bytes.count - offset >= 8 {
-            var reader = ByteReader(bytes[offset..<offset + 8])
-            guard let count = try? reader.read(UInt32.self), let sum = try? reader.read(UInt32.self),
-                Int(count) <= bytes.count - offset - 8
-            else { break }
-            let body = bytes[offset + 8..<offset + 8 + Int(count)]
-            guard sum == Checksum.crc32c(body),
-                let entry = try? JSONDecoder().decode(JournalEntry.self, from: Data(body))
-            else { break }
-            entries.append(entry)
-            offset += 8 + Int(count)
+        /// Where the last one ends: behind it is what was being written when the host or the daemon stopped.
+        var length = 0
+        /// Stretches between entries that are none.
+        var damage: [Range<Int>] = []
+    }
+
+    /// All entries that are whole.
+    static func decode(_ bytes: [UInt8]) -> Decoded {
+        var found = Decoded()
+        while true {
+            while let (body, length) = RecordFrame.decode(bytes[found.length...]), let entry = JournalEntry(body) {
+                found.entries.append(entry)
+                found.length += length
+            }
+            let rest = bytes[found.length...]
+            guard let next = RecordFrame.first(in: rest, where: { JournalEntry($0) != nil }) else { return found }
+            found.damage.append(found.length..<next)
+            found.length = next
         }
-        return (entries, offset)
+    }
+
+    private init?(_ body: ArraySlice<UInt8>) {
+        guard let entry = try? JSONDecoder().decode(JournalEntry.self, from: Data(body)) else { return nil }
+        self = entry
     }
 }

@@ -24,13 +24,16 @@ actor StateJournal {
     private var unshipped: [UInt64: Int]
     /// The entries that earlier daemons left, in order, until they were taken over.
     private(set) var recovered: [JournaledEntry]
+    /// Where entries of earlier daemons were damaged: a file and a stretch of bytes each.
+    nonisolated let damage: [String]
     private var waitingForSync: [CheckedContinuation<Void, any Error>] = []
     private var isSyncing = false
     private nonisolated let closed = Mutex(false)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    /// Opens the journal in `directory`, cutting an entry that was being written when the host stopped.
+    /// Opens the journal in `directory`, cutting an entry that was being written when the host stopped and passing
+    /// over damaged ones.
     init(directory: String) throws(EngineError) {
         self.directory = directory
         do throws(SystemCallError) {
@@ -40,14 +43,17 @@ actor StateJournal {
             }.sorted()
             var entries: [JournaledEntry] = []
             var counts: [UInt64: Int] = [:]
+            var damage: [String] = []
             for number in numbers {
                 let file = try FileDescriptor.open("\(directory)/\(number).journal", flags: O_RDWR)
-                let (found, length) = JournalEntry.decode(try file.read(at: 0, count: try file.size()))
-                try file.truncate(to: length)
-                entries += found.map { JournaledEntry(entry: $0, file: number) }
-                counts[number] = found.count
+                let found = JournalEntry.decode(try file.read(at: 0, count: try file.size()))
+                try file.truncate(to: found.length)
+                entries += found.entries.map { JournaledEntry(entry: $0, file: number) }
+                damage += found.damage.map { "\(number).journal, \($0.count) bytes at \($0.lowerBound)" }
+                counts[number] = found.entries.count
             }
             recovered = entries
+            self.damage = damage
             unshipped = counts
             number = (numbers.last ?? 0) + 1
             file = try StateJournal.create(directory, number)

@@ -62,13 +62,11 @@ struct MetricFileHeader: Hashable {
     }
 }
 
-/// A sample as it lies in the outbox: length (32 bits), CRC-32C of what follows, sequence, time, points.
+/// A sample as it lies in the outbox, in a record's frame: sequence, time, points.
 ///
 /// A point is its type, its labels and its values; a list is its count and its elements, a text its length and its
 /// bytes (each 32 bits), a value the 64 bits of the number.
 enum MetricRecord {
-    private static let headSize = 8
-
     static func encode(_ sample: MetricSample) -> [UInt8] {
         var body = ByteWriter()
         body.write(sample.sequence)
@@ -84,27 +82,30 @@ enum MetricRecord {
                 writer.write(value.value.bitPattern)
             }
         }
-        var head = ByteWriter()
-        head.write(UInt32(body.bytes.count))
-        head.write(Checksum.crc32c(body.bytes))
-        return head.bytes + body.bytes
+        return RecordFrame.encode(body.bytes)
     }
 
     /// The sample at the beginning of `bytes` and the length of its record; nil where none is whole.
     static func decode(_ bytes: ArraySlice<UInt8>) -> (sample: MetricSample, length: Int)? {
+        guard let (body, length) = RecordFrame.decode(bytes), let sample = sample(in: body) else { return nil }
+        return (sample, length)
+    }
+
+    /// The first sample in `bytes` with at least that sequence, and where its record begins.
+    static func first(in bytes: ArraySlice<UInt8>, from sequence: UInt64) -> (sample: MetricSample, start: Int)? {
+        let start = RecordFrame.first(in: bytes) { body in sample(in: body).map { $0.sequence >= sequence } ?? false }
+        guard let start, let (sample, _) = decode(bytes[start...]) else { return nil }
+        return (sample, start)
+    }
+
+    private static func sample(in body: ArraySlice<UInt8>) -> MetricSample? {
         do throws(MalformedMessage) {
-            var head = ByteReader(bytes.prefix(headSize))
-            let count = Int(try head.read(UInt32.self))
-            let sum = try head.read(UInt32.self)
-            guard count <= bytes.count - headSize else { return nil }
-            let body = bytes.dropFirst(headSize).prefix(count)
-            guard sum == Checksum.crc32c(body) else { return nil }
             var reader = ByteReader(body)
             let sequence = try reader.read(UInt64.self)
             let time = try reader.read(Int64.self)
             let points = try reader.readList(point)
             try reader.finish()
-            return (MetricSample(sequence: sequence, time: time, points: points), headSize + count)
+            return MetricSample(sequence: sequence, time: time, points: points)
         } catch {
             return nil
         }

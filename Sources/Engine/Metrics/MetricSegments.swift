@@ -4,8 +4,9 @@ import Storage
 
 /// One job's samples in its outbox directory: files `metrics.<sequence of the first sample>`.
 ///
-/// Written by the daemon alone. A sample is there once its record is whole; a record that is not is cut when the
-/// files are opened. Used from one thread; nothing stays open between two calls.
+/// Written by the daemon alone. A sample is there once its record is whole; one that is not is cut when the files are
+/// opened, and what lies behind damage becomes a file of its own. Used from one thread; nothing stays open between two
+/// calls.
 struct MetricSegments {
     /// A file grows to this size; a smaller one stays until the job is over.
     static let fileBytes = 256 << 10
@@ -55,7 +56,7 @@ struct MetricSegments {
             if error.code == ENOENT || error.code == ENOTDIR { return nil }
             throw error
         }
-        for base in bases { try recover(base) }
+        for base in bases where !segments.contains(where: { $0.base == base }) { try recover(base) }
         if segments.isEmpty { return nil }
     }
 
@@ -64,11 +65,12 @@ struct MetricSegments {
     private mutating func recover(_ base: UInt64) throws(SystemCallError) {
         let file = try FileDescriptor.open(path(base), flags: O_RDWR)
         let bytes = try file.read(at: 0, count: try file.size())
-        guard let header = MetricFileHeader(bytes), header.job == job, header.base == base,
-            segments.isEmpty || base >= end
-        else {
-            // Never begun: no sample in it was told to anyone.
-            try remove(base)
+        let found = MetricFileHeader(bytes)
+        guard let header = found, header.job == job, header.base == base, segments.isEmpty || base >= end else {
+            // Never begun, so that no sample in it was told to anyone, unless its header alone is damaged.
+            let rest = found == nil ? try saveSamples(in: bytes[...]) : nil
+            if rest != base { try remove(base) }
+            if let rest { try recover(rest) }
             return
         }
         var segment = Segment(base: base, offsets: [MetricFileHeader.size])
@@ -81,8 +83,20 @@ struct MetricSegments {
             end += 1
             time = max(time, sample.time)
         }
+        let rest = try saveSamples(in: bytes[offset...])
         if offset < bytes.count { try file.truncate(to: offset) }
         segments.append(segment)
+        if let rest { try recover(rest) }
+    }
+
+    /// Writes what lies behind damage to a file of its own and returns its base; nil where nothing is whole.
+    ///
+    /// Its samples keep their sequences, and none is given a second time: a store may have them already.
+    private func saveSamples(in bytes: ArraySlice<UInt8>) throws(SystemCallError) -> UInt64? {
+        guard let (sample, start) = MetricRecord.first(in: bytes, from: end) else { return nil }
+        let header = MetricFileHeader(job: job, base: sample.sequence, time: time)
+        try DataDirectory.writeDurably(path(header.base), header.encoded + bytes[start...])
+        return header.base
     }
 
     /// Adds a sample, with the next sequence and a time that does not go back.

@@ -184,6 +184,15 @@ public final class OutboxReader {
         {
             return known
         }
+        if let entry = try fill(from: number) { return entry }
+        guard hasSecondEntry else { return nil }
+        // Only the last entry is ever being written: one before another is whole now, or damaged.
+        if let entry = try fill(from: number) { return entry }
+        throw corrupt
+    }
+
+    /// Reads entries from that number on; nil where there is no whole one.
+    private func fill(from number: Int) throws(Failure) -> IndexRecord? {
         let index = index
         let bytes = try OutboxReader.attempt { () throws(SystemCallError) in
             try index.read(at: SegmentHeader.size + number * IndexRecord.size, count: 256 * IndexRecord.size)
@@ -191,6 +200,11 @@ public final class OutboxReader {
         cache = (number, bytes)
         guard bytes.count >= IndexRecord.size else { return nil }
         return IndexRecord(bytes[0..<IndexRecord.size])
+    }
+
+    private var hasSecondEntry: Bool {
+        cache.bytes.count >= 2 * IndexRecord.size
+            && IndexRecord(cache.bytes[IndexRecord.size..<2 * IndexRecord.size]) != nil
     }
 
     private func nextSegment() throws(Failure) -> UInt32? {

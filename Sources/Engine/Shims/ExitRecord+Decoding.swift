@@ -1,16 +1,10 @@
 import Sandbox
 
 extension ExitRecord {
-    /// The whole entries at the beginning of an `exits` file.
+    /// The whole entries of an `exits` file; one that is damaged costs no other.
     static func decode(_ bytes: [UInt8]) -> [ExitRecord] {
-        var records: [ExitRecord] = []
-        var offset = 0
-        while offset + ExitRecord.size <= bytes.count,
-            let record = ExitRecord(entry: bytes[offset..<offset + ExitRecord.size])
-        {
-            records.append(record)
-            offset += ExitRecord.size
+        stride(from: 0, to: bytes.count, by: ExitRecord.size).compactMap { start in
+            ExitRecord(entry: bytes[start..<min(start + ExitRecord.size, bytes.count)])
         }
-        return records
     }
 }

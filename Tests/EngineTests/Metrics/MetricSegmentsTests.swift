@@ -58,19 +58,45 @@ import Testing
         }
     }
 
-    @Test func `a flipped bit ends the samples there and never changes one`() throws {
+    @Test func `a flipped bit costs the sample that it is in, and no sequence is given twice`() throws {
         var segments = MetricSegments(root: root.path, job: job, first: 0)
         for number in 0..<4 { try segments.append(time: 5, points: points(number), durability: .process) }
         let expected = try segments.read(from: 0, limit: 9)
-        let path = "\(root.path)/\(job)/metrics.0"
-        let whole = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-        for place in stride(from: 0, to: whole.count, by: 3) {
+        let whole = try bytes("metrics.0")
+        var ends = [MetricFileHeader.size]
+        for sample in expected { ends.append(ends[ends.count - 1] + MetricRecord.encode(sample).count) }
+        for place in stride(from: 0, to: whole.count, by: 5) {
+            for name in try names() { try FileManager.default.removeItem(atPath: "\(root.path)/\(job)/\(name)") }
             var bytes = whole
             bytes[place] ^= 1 << UInt8(place % 8)
-            try Data(bytes).write(to: URL(fileURLWithPath: path))
-            let found = try MetricSegments(existingIn: root.path, job: job)?.read(from: 0, limit: 9) ?? []
-            #expect(found == Array(expected.prefix(found.count)))
-            #expect(found.count < expected.count)
+            try write(bytes, "metrics.0")
+            var found = try #require(try MetricSegments(existingIn: root.path, job: job))
+            let lost = ends.firstIndex { place < $0 } ?? 0
+            // The header is not needed; of the samples one is gone.
+            let left = expected.filter { lost == 0 || $0.sequence != UInt64(lost - 1) }
+            #expect(try all(found) == left, "byte \(place)")
+            #expect(found.end == (lost == 4 ? 3 : 4))
+            try found.append(time: 6, points: points(7), durability: .process)
+            let again = try #require(try MetricSegments(existingIn: root.path, job: job))
+            #expect(try all(again).map(\.points) == left.map(\.points) + [points(7)], "byte \(place)")
+            #expect(Set(try all(again).map(\.sequence)).count == left.count + 1)
+        }
+    }
+
+    @Test func `a file that is cut anywhere keeps what lies before, and the next file all`() throws {
+        var segments = MetricSegments(root: root.path, job: job, first: 0)
+        let large = [MetricPoint(type: .cpu, labels: ["text": String(repeating: "x", count: 100_000)], values: [:])]
+        for _ in 0..<5 { try segments.append(time: 5, points: large, durability: .process) }
+        let whole = try bytes("metrics.0")
+        let length = MetricRecord.encode(try segments.read(from: 0, limit: 1)[0]).count
+        let ends = (0...3).map { MetricFileHeader.size + $0 * length }
+        let cuts = [0, 1, MetricFileHeader.size - 1] + ends.flatMap { [$0, $0 + 1, $0 + 8, $0 + length / 2] }
+        for cut in cuts where cut < whole.count {
+            try write(Array(whole[..<cut]), "metrics.0")
+            let found = try #require(try MetricSegments(existingIn: root.path, job: job))
+            let kept = ends.dropFirst().count { $0 <= cut }
+            #expect(try all(found).map(\.sequence) == (0..<UInt64(kept)) + [3, 4], "\(cut) bytes")
+            #expect(found.end == 5)
         }
     }
 
@@ -83,9 +109,8 @@ import Testing
         bytes[150_000] ^= 1
         try Data(bytes).write(to: URL(fileURLWithPath: path))
         var found = try #require(try MetricSegments(existingIn: root.path, job: job))
-        #expect(try names() == ["metrics.0", "metrics.3"])
-        #expect(try found.read(from: 0, limit: 9).map(\.sequence) == [0])
-        #expect(try found.read(from: 1, limit: 9).map(\.sequence) == [3, 4])
+        #expect(try names() == ["metrics.0", "metrics.2", "metrics.3"])
+        #expect(try all(found).map(\.sequence) == [0, 2, 3, 4])
         try found.append(time: 6, points: points(1), durability: .process)
         #expect(try found.read(from: 5, limit: 9).map(\.sequence) == [5])
     }
@@ -131,6 +156,24 @@ import Testing
             head.write(Checksum.crc32c(body))
             _ = MetricRecord.decode((head.bytes + body)[...])
         }
+    }
+
+    /// Every sample, file by file.
+    private func all(_ segments: MetricSegments) throws -> [MetricSample] {
+        var samples: [MetricSample] = []
+        while true {
+            let next = try segments.read(from: samples.last.map { $0.sequence + 1 } ?? 0, limit: 100)
+            if next.isEmpty { return samples }
+            samples += next
+        }
+    }
+
+    private func bytes(_ name: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(root.path)/\(job)/\(name)")))
+    }
+
+    private func write(_ bytes: [UInt8], _ name: String) throws {
+        try Data(bytes).write(to: URL(fileURLWithPath: "\(root.path)/\(job)/\(name)"))
     }
 
     private func names() throws -> [String] { try Directory.names(in: "\(root.path)/\(job)").sorted() }
