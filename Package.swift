@@ -71,6 +71,10 @@ var targets: [Target] = [
     .systemLibrary(
         name: "CCrypto", path: "Sources/Engine/CCrypto", pkgConfig: "libcrypto",
         providers: [.apt(["libssl-dev"])]),
+    // The daemon's and the client's configuration files.
+    .systemLibrary(name: "CYAML", path: "Sources/Server/YAML/CYAML", providers: [.apt(["libyaml-dev"])]),
+    .target(
+        name: "YAML", dependencies: ["CYAML"], path: "Sources/Server/YAML", exclude: ["CYAML"], swiftSettings: strict),
     .target(
         name: "Engine",
         dependencies: ["Storage", "Sandbox", "Outbox", "Kernel", "CLinux", "CSeccomp", "CCrypto", logging],
@@ -109,6 +113,7 @@ var targets: [Target] = [
         swiftSettings: strict),
     .testTarget(
         name: "OutboxTests", dependencies: ["Outbox", "Kernel", "CLinux", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "YAMLTests", dependencies: ["YAML"], swiftSettings: strict),
     // The tests run joblet-shim but do not depend on it: its static linking would become theirs. A build of
     // the tests builds every program.
     .testTarget(
@@ -165,9 +170,8 @@ if !coreOnly {
         .target(
             name: "Server",
             dependencies: [
-                "Engine", "CLinux", "Storage", "JobletAPI", "JobletSecurity", logging, grpcCore, grpcTransport,
+                "Engine", "CLinux", "Storage", "JobletAPI", "JobletSecurity", "YAML", logging, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-                .product(name: "Yams", package: "Yams"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -175,7 +179,7 @@ if !coreOnly {
                 .product(name: "X509", package: "swift-certificates"),
             ],
             path: "Sources/Server",
-            exclude: ["API", "Security", "Main"],
+            exclude: ["API", "Security", "YAML", "Main"],
             swiftSettings: strict),
         .target(
             name: "LocalStores",
@@ -211,9 +215,8 @@ if !coreOnly {
         .executableTarget(
             name: "rnx",
             dependencies: [
-                "JobletAPI", "JobletSecurity", argumentParser, grpcCore, grpcTransport,
+                "JobletAPI", "JobletSecurity", "YAML", argumentParser, grpcCore, grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
-                .product(name: "Yams", package: "Yams"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
@@ -232,12 +235,11 @@ if !coreOnly {
         .testTarget(
             name: "SecurityTests",
             dependencies: [
-                "JobletSecurity", "JobletAPI", grpcCore, grpcTransport,
+                "JobletSecurity", "JobletAPI", "YAML", grpcCore, grpcTransport,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "X509", package: "swift-certificates"),
-                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: strict),
         // Runs the daemon's program as a process of its own.
@@ -292,7 +294,6 @@ if !coreOnly {
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ]
 }

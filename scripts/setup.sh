@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 packages=(
     # the libraries that the programs stand on
-    libcurl4-openssl-dev libssl-dev zlib1g-dev libisal-dev libsqlite3-dev libseccomp-dev
+    libcurl4-openssl-dev libssl-dev zlib1g-dev libisal-dev libsqlite3-dev libseccomp-dev libyaml-dev
     # the foreign client of the wire tests
     libgrpc-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc g++ pkg-config
     # what scripts and tests run

@@ -50,7 +50,7 @@ import Testing
 
     @Test func `a journal that is cut anywhere keeps what was whole, and goes on`() async throws {
         let entries = entries(5)
-        let encoded = try entries.map { try $0.encoded() }
+        let encoded = entries.map { $0.encoded }
         let whole = encoded.flatMap { $0 }
         for cut in places(encoded) {
             try write(Array(whole[..<cut]))
@@ -70,7 +70,7 @@ import Testing
 
     @Test func `a bit that flips anywhere costs the entry that it is in, and is told`() async throws {
         let entries = entries(5)
-        let encoded = try entries.map { try $0.encoded() }
+        let encoded = entries.map { $0.encoded }
         let whole = encoded.flatMap { $0 }
         for place in places(encoded).dropLast() {
             var bytes = whole
@@ -96,7 +96,7 @@ import Testing
 
     @Test func `stretches of zeros and of garbage cost no entry beside them`() async throws {
         let entries = entries(6)
-        let encoded = try entries.map { try $0.encoded() }
+        let encoded = entries.map { $0.encoded }
         var generator = SeededGenerator(seed: 130)
         for filling in [[UInt8](repeating: 0, count: 4096), generator.bytes(5000), [0], [7, 0, 0, 0]] {
             try write(filling + encoded[..<3].flatMap { $0 } + filling + encoded[3...].flatMap { $0 } + filling)
@@ -108,7 +108,7 @@ import Testing
 
     @Test func `damage in one file costs nothing of the next`() async throws {
         let entries = entries(4)
-        let encoded = try entries.map { try $0.encoded() }
+        let encoded = entries.map { $0.encoded }
         try write(Array((encoded[0] + encoded[1]).dropLast(3)))
         try Data(encoded[2] + encoded[3]).write(to: URL(fileURLWithPath: "\(path)/2.journal"))
         #expect(try await recovered().entries == [entries[0], entries[2], entries[3]])

@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 import Storage
 
 /// The JSON lines of a file that the original wrote: gzip members, the last of which a crash may have cut.

@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 import Storage
 
 /// A line of a log file that the original wrote: one JSON object, zero-valued fields left out.

@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 import Glibc
 import Kernel
 public import Storage
@@ -35,7 +35,7 @@ public final class DataDirectory: Sendable {
     public static func nodeID(configured: String, path: String) throws(EngineError) -> String {
         guard configured.isEmpty else { return configured }
         do throws(SystemCallError) {
-            return try readText("\(path)/node.id").trimmingCharacters(in: .whitespacesAndNewlines)
+            return try readWord("\(path)/node.id")
         } catch {
             throw EngineError(.failedPrecondition, "the node has no id yet (server.nodeId): \(error)")
         }
@@ -46,12 +46,17 @@ public final class DataDirectory: Sendable {
 
     /// The id of the running boot.
     public static func bootID() -> String {
-        ((try? readText("/proc/sys/kernel/random/boot_id")) ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
+        (try? readWord("/proc/sys/kernel/random/boot_id")) ?? ""
     }
 
-    /// The text kept in a small file, made by `create` the first time; durable before it is used.
+    /// The one word of a small file.
+    private static func readWord(_ path: String) throws(SystemCallError) -> String {
+        try readText(path).split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
+    }
+
+    /// The word kept in a small file, made by `create` the first time; durable before it is used.
     private static func text(_ path: String, _ create: () -> String) throws(SystemCallError) -> String {
-        if Directory.exists(path) { return try readText(path).trimmingCharacters(in: .whitespacesAndNewlines) }
+        if Directory.exists(path) { return try readWord(path) }
         let value = create()
         try writeDurably("\(path)", Array((value + "\n").utf8))
         return value

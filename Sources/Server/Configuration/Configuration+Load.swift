@@ -1,5 +1,5 @@
-import Foundation
-import Yams
+import FoundationEssentials
+import YAML
 
 extension Configuration {
     /// A configuration and where it came from.
@@ -74,7 +74,7 @@ extension Configuration {
     /// Applies the environment, then checks what must hold between keys; throws if anything was or is wrong.
     private static func finish(
         _ read: Configuration, _ found: [Problem], _ environment: [String: String], cores: Int,
-        place: (String) -> (source: String, position: Position?)
+        place: (String) -> (source: String, position: Mark?)
     ) throws(LoadError) -> Configuration {
         var configuration = read
         var problems = found
@@ -84,7 +84,7 @@ extension Configuration {
             else { continue }
             places[path] = variable
             do {
-                try key.read(Node(text), &configuration)
+                try key.read(Node(.scalar(.init(text))), &configuration)
             } catch {
                 problems += error.findings.map { Problem(source: variable, keyPath: path, $0.message) }
             }

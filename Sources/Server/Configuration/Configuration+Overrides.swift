@@ -1,4 +1,4 @@
-import Foundation
+import FoundationEssentials
 
 extension Configuration {
     /// What the command line says, which wins over the file and the environment.

@@ -1,19 +1,4 @@
-import Yams
-
-/// A place in a configuration file, both from 1; columns count Unicode scalars.
-struct Position: Sendable, Equatable {
-    var line: Int
-    var column: Int
-
-    init(line: Int, column: Int) {
-        self.line = line
-        self.column = column
-    }
-
-    init(_ mark: Mark) {
-        self.init(line: mark.line, column: mark.column)
-    }
-}
+import YAML
 
 /// A configuration file's text as YAML.
 enum ConfigurationDocument {
@@ -24,16 +9,15 @@ enum ConfigurationDocument {
     static let maximumAliases = 32
 
     /// The mapping at the top of the file.
-    static func parse(_ bytes: [UInt8], source: String) throws(Configuration.LoadError) -> Node.Mapping {
+    static func parse(_ bytes: [UInt8], source: String) throws(Configuration.LoadError) -> [Node.Pair] {
         let root = try compose(text(bytes, source: source), source: source)
-        guard let root, !YAMLScalar.isNull(root) else {
+        guard let root, !root.isNull else {
             throw refusal(source, nil, "the file is empty; config/joblet-config.yml shows every key")
         }
-        guard case .mapping(let mapping) = root else {
+        guard let mapping = root.pairs else {
             let found = YAMLScalar.describe(root)
             throw refusal(
-                source, root.mark.map(Position.init),
-                "expected a mapping (key: value) at the top of the file, not \(found)")
+                source, root.mark, "expected a mapping (key: value) at the top of the file, not \(found)")
         }
         return mapping
     }
@@ -68,50 +52,37 @@ enum ConfigurationDocument {
 
     private static func compose(_ text: String, source: String) throws(Configuration.LoadError) -> Node? {
         do {
-            return try Yams.compose(yaml: text)
-        } catch let error as YamlError {
-            throw Configuration.LoadError([problem(error, in: text, source: source)])
+            return try Node(parsing: text)
         } catch {
-            throw refusal(source, nil, "not YAML: \(error)")
+            throw Configuration.LoadError([problem(error, in: text, source: source)])
         }
     }
 
-    private static func problem(_ error: YamlError, in text: String, source: String) -> Configuration.Problem {
+    private static func problem(_ error: ParseError, in text: String, source: String) -> Configuration.Problem {
         switch error {
-        case .scanner(let context, let reason, let mark, _), .parser(let context, let reason, let mark, _),
-            .composer(let context, let reason, let mark, _):
+        case .syntax(let reason, let mark):
             let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
             let line = lines.indices.contains(mark.line - 1) ? lines[mark.line - 1] : ""
             if line.prefix(while: { $0 == " " || $0 == "\t" }).contains("\t") {
-                return problem(
-                    source, Position(mark), "not YAML: a tab in the indentation; only spaces are allowed there")
+                return problem(source, mark, "not YAML: a tab in the indentation; only spaces are allowed there")
             }
-            let text = context.map { "\($0.text) (line \($0.mark.line)): \(reason)" } ?? reason
-            return problem(source, Position(mark), "not YAML: \(text)")
-        case .duplicatedKeysInMapping(let keys, let context):
-            let names = keys.sorted().map(YAMLScalar.quote).joined(separator: ", ")
-            return problem(source, Position(context.mark), "given more than once in one mapping: \(names)")
-        case .reader(let reason, let offset, _, _):
-            return problem(source, offset.map { position(of: $0, in: text) }, "not YAML: \(reason)")
-        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
-            return problem(source, nil, "not YAML: \(error)")
+            return problem(source, mark, "not YAML: \(reason)")
+        case .character(let reason, let mark):
+            return problem(source, mark, "not YAML: \(reason)")
+        case .duplicateKeys(let keys, let mark):
+            let names = keys.map(YAMLScalar.quote).joined(separator: ", ")
+            return problem(source, mark, "given more than once in one mapping: \(names)")
         }
     }
 
-    private static func position(of offset: Int, in text: String) -> Position {
-        let before = text.prefix(offset)
-        let line = before.split(separator: "\n", omittingEmptySubsequences: false).last ?? ""
-        return Position(line: before.count(where: { $0.isNewline }) + 1, column: line.unicodeScalars.count + 1)
-    }
-
     private static func problem(
-        _ source: String, _ position: Position?, _ message: String
+        _ source: String, _ position: Mark?, _ message: String
     ) -> Configuration.Problem {
         Configuration.Problem(source: source, at: position, message)
     }
 
     private static func refusal(
-        _ source: String, _ position: Position?, _ message: String
+        _ source: String, _ position: Mark?, _ message: String
     ) -> Configuration.LoadError {
         Configuration.LoadError([problem(source, position, message)])
     }

@@ -1,4 +1,4 @@
-import Yams
+import YAML
 
 /// One key of the configuration file: its path, what is allowed, and the property that it sets.
 struct ConfigurationKey: Sendable {

@@ -1,3 +1,5 @@
+import YAML
+
 extension Configuration {
     /// One thing that is wrong with a configuration, or has no effect in it.
     public struct Problem: Sendable, Equatable, CustomStringConvertible {
@@ -23,7 +25,7 @@ extension Configuration {
         public let message: String
 
         init(
-            _ severity: Severity = .error, source: String, at position: Position? = nil, keyPath: String = "",
+            _ severity: Severity = .error, source: String, at position: Mark? = nil, keyPath: String = "",
             _ message: String
         ) {
             self.severity = severity

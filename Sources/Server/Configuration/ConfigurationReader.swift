@@ -1,4 +1,4 @@
-import Yams
+import YAML
 
 /// Reads the mapping of one configuration file: finds out which format it is in, applies every key, and collects
 /// everything that is wrong instead of stopping at the first.
@@ -8,15 +8,15 @@ struct ConfigurationReader {
     private(set) var configuration = Configuration.defaults
     private(set) var problems: [Configuration.Problem] = []
     /// Where each key was found, for problems that only show when all keys are known.
-    private(set) var positions: [String: Position] = [:]
+    private(set) var positions: [String: Mark] = [:]
 
     /// One key of the file that is not a section.
     private struct Entry {
         let path: String
-        let key: Position?
+        let key: Mark?
         let value: Node
 
-        var valuePosition: Position? { value.mark.map(Position.init) ?? key }
+        var valuePosition: Mark? { value.mark ?? key }
     }
 
     private static let keys = Dictionary(uniqueKeysWithValues: Configuration.keys.map { ($0.path, $0) })
@@ -24,7 +24,7 @@ struct ConfigurationReader {
     /// Reads the file.
     ///
     /// - Returns: the format that it is in.
-    mutating func read(_ root: Node.Mapping) -> Configuration.Format {
+    mutating func read(_ root: [Node.Pair]) -> Configuration.Format {
         var entries: [Entry] = []
         collect(root, prefix: "", into: &entries)
         let hasForeign = entries.contains { Self.keys[$0.path] == nil && OriginalFormat.owns($0.path) }
@@ -41,29 +41,30 @@ struct ConfigurationReader {
 
     /// Lists the keys of a mapping that are not sections. Only sections of either format are descended into, so
     /// neither deep nesting nor aliases make this long.
-    private mutating func collect(_ mapping: Node.Mapping, prefix: String, into entries: inout [Entry]) {
-        for (keyNode, value) in mapping {
-            let position = keyNode.mark.map(Position.init)
-            guard case .scalar(let name) = keyNode else {
+    private mutating func collect(_ mapping: [Node.Pair], prefix: String, into entries: inout [Entry]) {
+        for pair in mapping {
+            let (keyNode, value) = (pair.key, pair.value)
+            let position = keyNode.mark
+            guard let name = keyNode.scalar?.text else {
                 let section = prefix.isEmpty ? "the file" : prefix
                 add(.error, position, prefix, "\(YAMLScalar.describe(keyNode)) stands where \(section) needs a key")
                 continue
             }
-            let shown = KeyNames.shown(name.string)
+            let shown = KeyNames.shown(name)
             let path = prefix.isEmpty ? shown : "\(prefix).\(shown)"
             let isSection = KeyNames.sections.contains(path)
             guard isSection || OriginalFormat.isSection(path) else {
                 entries.append(Entry(path: path, key: position, value: value))
                 continue
             }
-            if case .mapping(let inner) = value {
+            if let inner = value.pairs {
                 collect(inner, prefix: path, into: &entries)
-            } else if !YAMLScalar.isNull(value) {
+            } else if !value.isNull {
                 if isSection {
                     let allowed = KeyNames.names(in: path).joined(separator: ", ")
                     let found = YAMLScalar.describe(value)
                     add(
-                        .error, value.mark.map(Position.init), path,
+                        .error, value.mark, path,
                         "expected a mapping with the keys \(allowed), not \(found)")
                 } else {
                     entries.append(Entry(path: path, key: position, value: value))
@@ -75,7 +76,7 @@ struct ConfigurationReader {
     /// Applies one key of a file in Joblet's own format.
     private mutating func read(_ entry: Entry) {
         if let key = Self.keys[entry.path] {
-            if YAMLScalar.isNull(entry.value) {
+            if entry.value.isNull {
                 let message = "no value; expected \(key.allowed), or leave the key out for its default"
                 add(.error, entry.key, entry.path, message)
             } else {
@@ -95,13 +96,13 @@ struct ConfigurationReader {
     /// Applies the keys of a file in the original's format: what means the same is taken over, for the rest there is
     /// one warning each. A key without a value means its default there.
     private mutating func readOriginal(_ entries: [Entry]) {
-        let taken = Set(entries.filter { !YAMLScalar.isNull($0.value) }.map(\.path))
+        let taken = Set(entries.filter { !$0.value.isNull }.map(\.path))
         for entry in entries {
             switch OriginalFormat.fate(of: entry.path, in: taken) {
             case .same:
-                if let key = Self.keys[entry.path], !YAMLScalar.isNull(entry.value) { apply(key, entry) }
+                if let key = Self.keys[entry.path], !entry.value.isNull { apply(key, entry) }
             case .renamed(let path):
-                if let key = Self.keys[path], !YAMLScalar.isNull(entry.value) { apply(key, entry) }
+                if let key = Self.keys[path], !entry.value.isNull { apply(key, entry) }
             case .converted: convert(entry)
             case .ignored(let reason):
                 add(.warning, entry.key, entry.path, "has no effect here: \(reason)")
@@ -117,7 +118,7 @@ struct ConfigurationReader {
 
     /// Applies a key of the original that our keys say in other words.
     private mutating func convert(_ entry: Entry) {
-        guard !YAMLScalar.isNull(entry.value) else { return }
+        guard !entry.value.isNull else { return }
         let conversion = YAMLScalar(entry.value).flatMap { scalar in
             OriginalFormat.conversions[entry.path].map { $0(scalar.text) }
         }
@@ -125,7 +126,7 @@ struct ConfigurationReader {
         case .values(let values):
             for (path, value) in values {
                 guard let key = Self.keys[path] else { continue }
-                apply(key, Entry(path: entry.path, key: entry.valuePosition, value: Node(value)))
+                apply(key, Entry(path: entry.path, key: entry.valuePosition, value: Node(.scalar(.init(value)))))
             }
         case .ignored(let reason): add(.warning, entry.key, entry.path, "has no effect here: \(reason)")
         case .refused(let allowed):
@@ -150,7 +151,7 @@ struct ConfigurationReader {
     }
 
     private mutating func add(
-        _ severity: Configuration.Problem.Severity, _ position: Position?, _ keyPath: String, _ message: String
+        _ severity: Configuration.Problem.Severity, _ position: Mark?, _ keyPath: String, _ message: String
     ) {
         problems.append(
             Configuration.Problem(severity, source: source, at: position, keyPath: keyPath, message))

@@ -61,10 +61,12 @@ extension ValueFormat where Value == String {
             }, show: { $0 })
     }
 
-    private static func text(_ allowed: String, _ pattern: Regex<some Any>) -> Self {
-        nonisolated(unsafe) let pattern = pattern
-        return Self(
+    /// The expression is compiled when there is a value: most files have none of these keys.
+    private static func text(
+        _ allowed: String, _ pattern: @autoclosure @escaping @Sendable () -> Regex<some Any>
+    ) -> Self {
+        Self(
             allowed: allowed,
-            parse: { $0.text.isEmpty || $0.text.wholeMatch(of: pattern) != nil ? $0.text : nil }, show: { $0 })
+            parse: { $0.text.isEmpty || $0.text.wholeMatch(of: pattern()) != nil ? $0.text : nil }, show: { $0 })
     }
 }

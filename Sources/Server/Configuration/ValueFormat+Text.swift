@@ -1,6 +1,6 @@
-import Foundation
+import Glibc
 import JobletSecurity
-import Yams
+import YAML
 
 extension ValueFormat where Value == String {
     /// One text only; quotes do not matter, so that a version reads the same with and without.
@@ -79,7 +79,9 @@ extension ValueFormat where Value == [String] {
         return Self(
             allowed: allowed,
             read: { (node: Node) throws(ValueError) in
-                guard case .sequence(let sequence) = node else { throw ValueError(expected: allowed, found: node) }
+                guard case .sequence(let sequence) = node.content else {
+                    throw ValueError(expected: allowed, found: node)
+                }
                 var paths: [String] = []
                 var findings: [ValueError.Finding] = []
                 for (index, element) in sequence.enumerated() {
@@ -87,8 +89,7 @@ extension ValueFormat where Value == [String] {
                         if !paths.contains(path) { paths.append(path) }
                     } else {
                         let message = "expected an absolute path, not \(YAMLScalar.describe(element))"
-                        let position = element.mark.map(Position.init)
-                        findings.append(.init(element: "[\(index)]", position: position, message: message))
+                        findings.append(.init(element: "[\(index)]", position: element.mark, message: message))
                     }
                 }
                 guard findings.isEmpty else { throw ValueError(findings: findings) }
@@ -157,10 +158,15 @@ enum PEM {
         let refusal = ValueError("expected \(allowed)")
         guard let text = YAMLScalar(node)?.text else { throw refusal }
         if text.isEmpty { return nil }
-        let lines = text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+        let lines = text.split(separator: "\n").map { trimmed($0) }
         guard lines.contains(where: { $0.hasPrefix("-----BEGIN ") && $0.hasSuffix("\(label)-----") }),
             lines.contains(where: { $0.hasPrefix("-----END ") && $0.hasSuffix("\(label)-----") })
         else { throw refusal }
         return text
+    }
+
+    private static func trimmed(_ line: Substring) -> Substring {
+        let rest = line.drop(while: \.isWhitespace)
+        return rest.dropLast(rest.reversed().prefix(while: \.isWhitespace).count)
     }
 }

@@ -1,4 +1,4 @@
-import Yams
+import YAML
 
 /// How values of one kind stand in a configuration file: what is allowed, how they are read and shown.
 struct ValueFormat<Value: Sendable>: Sendable {
@@ -42,7 +42,7 @@ struct ValueError: Error {
         /// Place in the value, for lists: `[2]`.
         var element = ""
         /// Place in the file, where it is not that of the whole value.
-        var position: Position?
+        var position: Mark?
         var message: String
     }
 
@@ -75,25 +75,19 @@ struct YAMLScalar: Sendable {
 
     /// Nil for a list, a mapping and null.
     init?(_ node: Node) {
-        guard case .scalar(let scalar) = node, !Self.isNull(node) else { return nil }
-        self.init(scalar.string, isQuoted: Self.isQuoted(scalar))
+        guard let scalar = node.scalar, !node.isNull else { return nil }
+        self.init(scalar.text, isQuoted: scalar.isQuoted)
     }
 
     /// The text if it was not quoted: the form of numbers and truth values.
     var plain: String? { isQuoted ? nil : text }
 
-    static func isNull(_ node: Node) -> Bool {
-        guard case .scalar(let scalar) = node, !isQuoted(scalar) else { return false }
-        return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
-    }
-
     /// A value in words, short and safe to print on one line.
     static func describe(_ node: Node) -> String {
-        switch node {
+        switch node.content {
         case .mapping: "a mapping"
         case .sequence: "a list"
-        case .scalar(let scalar): isNull(node) ? "nothing" : quote(scalar.string)
-        case .alias: "an alias"
+        case .scalar(let scalar): node.isNull ? "nothing" : quote(scalar.text)
         }
     }
 
@@ -102,12 +96,5 @@ struct YAMLScalar: Sendable {
         let limit = 80
         let shown = text.unicodeScalars.prefix(limit).map { $0.escaped(asASCII: false) }.joined()
         return "\"\(shown)\(text.unicodeScalars.count > limit ? "…" : "")\""
-    }
-
-    private static func isQuoted(_ scalar: Node.Scalar) -> Bool {
-        switch scalar.style {
-        case .singleQuoted, .doubleQuoted, .literal, .folded: true
-        case .any, .plain: false
-        }
     }
 }

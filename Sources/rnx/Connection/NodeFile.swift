@@ -1,5 +1,5 @@
 import JobletSecurity
-import Yams
+import YAML
 
 /// A node as the configuration file describes it. Nothing is required until it is used.
 struct ConfiguredNode: Equatable {
@@ -53,23 +53,23 @@ struct NodeFile {
         self.path = path
         let root: Node?
         do {
-            root = try Yams.compose(yaml: text)
+            root = try Node(parsing: text)
         } catch {
             throw Failure(.local, "failed to parse client config \(path): \(error)")
         }
         guard let root else { throw Failure(.local, "no nodes configured in \(path)") }
-        guard let top = root.mapping else {
+        guard let top = root.pairs else {
             throw Failure(.local, "failed to parse client config \(path): not a mapping with the key nodes")
         }
-        guard let entries = top["nodes"], entries != Node("null", .init(.null)), entries != Node("") else {
+        guard let entries = Self.value(of: "nodes", in: top), !entries.isNull else {
             throw Failure(.local, "no nodes configured in \(path)")
         }
-        guard let entries = entries.mapping else {
+        guard let entries = entries.pairs else {
             throw Failure(.local, "failed to parse client config \(path): nodes is not a mapping")
         }
         var nodes: [ConfiguredNode] = []
-        for (key, value) in entries {
-            nodes.append(try Self.node(key, value, path: path))
+        for entry in entries {
+            nodes.append(try Self.node(entry, path: path))
         }
         guard !nodes.isEmpty else { throw Failure(.local, "no nodes configured in \(path)") }
         self.nodes = nodes
@@ -83,19 +83,23 @@ struct NodeFile {
         return node
     }
 
-    private static func node(_ key: Node, _ value: Node, path: String) throws(Failure) -> ConfiguredNode {
-        guard let name = key.scalar?.string, let fields = value.mapping else {
+    private static func node(_ entry: Node.Pair, path: String) throws(Failure) -> ConfiguredNode {
+        guard let name = entry.key.scalar?.text, let fields = entry.value.pairs else {
             throw Failure(.local, "failed to parse client config \(path): a node is not a mapping")
         }
         func text(_ key: String) throws(Failure) -> String {
-            guard let field = fields[key] else { return "" }
+            guard let field = value(of: key, in: fields) else { return "" }
             guard let scalar = field.scalar else {
                 throw Failure(.local, "failed to parse client config \(path): \(key) of node \(name) is not a text")
             }
-            return scalar.string
+            return scalar.text
         }
         return ConfiguredNode(
             name: name, address: try text("address"), nodeID: try text("nodeId"), certificate: try text("cert"),
             key: try text("key"), authority: try text("ca"))
+    }
+
+    private static func value(of key: String, in fields: [Node.Pair]) -> Node? {
+        fields.first { $0.key.scalar?.text == key }?.value
     }
 }

@@ -1,5 +1,5 @@
 import CLinux
-import Foundation
+import Dispatch
 import Glibc
 import Logging
 import Synchronization
@@ -40,7 +40,17 @@ final class WorkerProcess: Sendable {
 
     /// Starts the process and keeps it running.
     func start() {
-        Thread.detachNewThread { self.run() }
+        let reference = Unmanaged.passRetained(self)
+        var thread = pthread_t()
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<WorkerProcess>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, reference.toOpaque())
+        precondition(status == 0, "cannot start a thread: \(status)")
+        pthread_detach(thread)
     }
 
     /// The process that runs now.
