@@ -30,7 +30,8 @@ struct LogShipper: Sendable {
             } catch {
                 switch error {
                 case .refused: return true
-                case .cancelled: return false
+                // A worker that ends cancels the calls that it has: they are made again with the next one.
+                case .cancelled where Task.isCancelled: return false
                 default:
                     if !isReported {
                         logger.warning(

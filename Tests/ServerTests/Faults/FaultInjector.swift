@@ -9,6 +9,7 @@ final class FaultInjector: Sendable {
         case daemon = "daemon killed"
         case persist = "persist killed"
         case state = "state killed"
+        case end = "worker ended"
         case pump = "pump killed"
         case connection = "connection to persist cut"
         case stateConnection = "connection to state cut"
@@ -17,7 +18,7 @@ final class FaultInjector: Sendable {
 
     /// Each fault as often as it stands here.
     private static let faults: [Fault] = [
-        .daemon, .daemon, .persist, .persist, .state, .state, .pump, .pump, .connection, .connection, .connection,
+        .daemon, .daemon, .persist, .persist, .state, .state, .end, .pump, .pump, .connection, .connection, .connection,
         .stateConnection, .stall,
     ]
 
@@ -63,6 +64,7 @@ final class FaultInjector: Sendable {
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...500, using: &generator)))
             try await daemon.start()
             return true
+        case .end: return kill(daemon.workers(Bool.random(using: &generator) ? "persist" : "state"), SIGTERM)
         case .persist: return kill(daemon.workers("persist"))
         case .state: return kill(daemon.workers("state"))
         case .pump: return kill(daemon.remains.pumps)
@@ -76,8 +78,8 @@ final class FaultInjector: Sendable {
         }
     }
 
-    private func kill(_ pids: [Int32]) -> Bool {
-        for pid in pids { _ = Glibc.kill(pid, SIGKILL) }
+    private func kill(_ pids: [Int32], _ signal: Int32 = SIGKILL) -> Bool {
+        for pid in pids { _ = Glibc.kill(pid, signal) }
         return !pids.isEmpty
     }
 

@@ -73,9 +73,15 @@ private struct FaultRun {
 
         let end = ContinuousClock.now + .seconds(FaultOptions.seconds)
         let injector = FaultInjector(daemon, storage, seed: seed, until: end)
-        async let faults: Void = injector.run()
-        let accepted = try await submit(until: end)
-        try await faults
+        let accepted = try await withThrowingTaskGroup(of: [String: FaultJob].self) { group in
+            group.addTask {
+                try await injector.run()
+                return [:]
+            }
+            group.addTask { try await submit(until: end) }
+            // Where one fails, the other would wait for a daemon that does not come back.
+            return try await group.reduce(into: [:]) { $0.merge($1) { $1 } }
+        }
         print("\(accepted.count) jobs; \(injector.summary)")
 
         try await endAll()
