@@ -20,7 +20,7 @@ let faults: [SwiftSetting] = strict + [.define("FAILPOINTS", .when(configuration
 let hasISAL = FileManager.default.fileExists(atPath: "/usr/include/isa-l.h")
 
 // The static standard library's flags export every symbol, which keeps what nothing uses; nobody loads these programs as
-// a library. Packed relocations (glibc 2.36) take a fiftieth of the room. Both make the programs smaller, and with them
+// a library. Packed relocations (glibc 2.36) take a hundredth of the room. Both make the programs smaller, and with them
 // what a process has in memory.
 let program: [LinkerSetting] = [
     .unsafeFlags(
