@@ -123,7 +123,15 @@ struct FaultyJobStore: JobStore {
     let store: MemoryJobStore
     let writes = Fault()
     let reads = Fault()
+    let puts = Puts()
     let poison: StorageError
+
+    /// The records that the store was given.
+    actor Puts {
+        private(set) var records: [JobRecord] = []
+
+        func add(_ records: [JobRecord]) { self.records += records }
+    }
 
     init(_ store: MemoryJobStore = MemoryJobStore(), poison: StorageError = .unavailable(reason: "poison")) {
         self.store = store
@@ -131,6 +139,7 @@ struct FaultyJobStore: JobStore {
     }
 
     func put(_ records: [JobRecord]) async throws(StorageError) {
+        await puts.add(records)
         try await writes.pass()
         for record in records {
             guard record.specification.name != FaultyJobStore.poisonedName else { throw poison }

@@ -37,6 +37,23 @@ struct StoreOutageTests {
         #expect(try await jobs.store.get(job.id).status == .completed)
     }
 
+    @Test func `of versions that wait together the job store gets the last`() async throws {
+        let harness = try EngineHarness()
+        let jobs = FaultyJobStore()
+        try await harness.withEngine(jobs: jobs) { engine in
+            await jobs.writes.stall()
+            _ = try await engine.run(JobRequest("true"))
+            await jobs.writes.untilHeld()
+            let job = try await engine.run(JobRequest("true"))
+            let last = try await engine.end(of: job.id)
+            #expect(last.version == 3)
+            await jobs.writes.release()
+            #expect(await soon { await engine.isIdle })
+            #expect(await jobs.puts.records.filter { $0.id == job.id } == [last])
+            #expect(try await jobs.store.get(job.id) == last)
+        }
+    }
+
     @Test func `jobs run while the job store is away, and leave memory once their records are stored`() async throws {
         let harness = try EngineHarness()
         let jobs = FaultyJobStore()

@@ -46,6 +46,19 @@ struct ViewerTests {
         }
     }
 
+    @Test func `who follows a log to its end finds the end of its job recorded`() async throws {
+        let harness = try EngineHarness()
+        try await harness.withEngine { engine in
+            for command in ["true", "pwd"] {
+                for _ in 0..<10 {
+                    let job = try await engine.run(JobRequest(command))
+                    _ = try await engine.bytes(of: job.id)
+                    #expect(try await engine.record(of: job.id).status == .completed)
+                }
+            }
+        }
+    }
+
     private func text(
         of job: JobID, _ pattern: String, _ follows: Bool, in engine: JobEngine
     ) async throws -> String {
