@@ -44,9 +44,9 @@ public enum JournalEntry: Sendable, Hashable, Codable {
         return writer.bytes + body
     }
 
-    /// The entries at the beginning of `bytes`, up to the first that is not whole, and their length.
-    static func decode(_ bytes: [UInt8]) -> (entries: [JournalEntry], length: Int) {
-        var entries: [JournalEntry] = []
+    /// The entries at the beginning of `bytes`, up to the first that is not whole, and where each lies.
+    static func decode(_ bytes: [UInt8]) -> [(entry: JournalEntry, range: Range<Int>)] {
+        var entries: [(entry: JournalEntry, range: Range<Int>)] = []
         var offset = 0
         while bytes.count - offset >= 8 {
             var reader = ByteReader(bytes[offset..<offset + 8])
@@ -57,9 +57,9 @@ public enum JournalEntry: Sendable, Hashable, Codable {
             guard sum == Checksum.crc32c(body),
                 let entry = try? JSONDecoder().decode(JournalEntry.self, from: Data(body))
             else { break }
-            entries.append(entry)
+            entries.append((entry, offset..<offset + 8 + Int(count)))
             offset += 8 + Int(count)
         }
-        return (entries, offset)
+        return entries
     }
 }

@@ -26,6 +26,8 @@ final class StateShipper: Sendable {
     private let queue = Mutex(Queue())
     private let recordsCame: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
     private let singlesCame: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
+    /// Whether the store takes records.
+    let condition = StoreCondition()
     private let journal: StateJournal
     private let jobs: any JobStore
     private let logs: any LogStore
@@ -82,6 +84,9 @@ final class StateShipper: Sendable {
 
     private var isClosed: Bool { queue.withLock { $0.isClosed } }
 
+    /// How many entries the stores do not have yet.
+    var waiting: Int { queue.withLock { $0.records.count + $0.singles.count } }
+
     // MARK: Records
 
     private func shipRecords() async {
@@ -105,9 +110,15 @@ final class StateShipper: Sendable {
     }
 
     private func put(_ entries: [JournaledEntry]) async throws(StorageError) {
-        try await jobs.put(
-            entries.compactMap { item in if case .record(let record) = item.entry { record } else { nil } })
-        try await jobs.sync()
+        do throws(StorageError) {
+            try await jobs.put(
+                entries.compactMap { item in if case .record(let record) = item.entry { record } else { nil } })
+            try await jobs.sync()
+            condition.works()
+        } catch {
+            condition.fails(error)
+            throw error
+        }
     }
 
     /// Takes shipped records out of the queue.

@@ -62,13 +62,12 @@ public struct LogReader: Sendable {
                     // Asked before looking: what ends in between is found by the next look.
                     let mayGrow = await isOpenEnded(job)
                     let base = try await outbox.open()
+                    // Nothing was written yet, or all of it is stored, which is told: no store is needed to wait.
+                    if base == nil, mayGrow, request.follows { break }
                     if base.map({ cursor.position < $0 }) ?? true {
                         cursor = try await readStore(request.query, from: cursor, upTo: base, lines, body)
                     }
-                    guard let base else {
-                        if mayGrow && request.follows { break }
-                        return
-                    }
+                    guard let base else { return }
                     if cursor.position < base {
                         if let loss = try await loss(request.query, from: cursor, upTo: base) {
                             try await pass(loss, lines, body)

@@ -11,6 +11,7 @@ struct LogShipper: Sendable {
     let store: any LogStore
     let cursor: OutboxCursor
     let watcher: OutboxWatcher
+    let condition: StoreCondition
     let logger: Logger
     /// Hears that segments were removed.
     let didRelease: @Sendable () async -> Void
@@ -30,6 +31,7 @@ struct LogShipper: Sendable {
                 case .refused: return true
                 case .cancelled: return false
                 default:
+                    condition.fails(error)
                     if !isReported {
                         logger.warning(
                             "a job's log waits for its store", metadata: ["jobId": "\(job)", "error": "\(error)"])
@@ -63,6 +65,7 @@ struct LogShipper: Sendable {
                     // One sync serves everything that was written until it began.
                     if durability == .power { try await cursor.synchronize() }
                     try await store.append(run, to: job)
+                    condition.works()
                     isStored = true
                     didProgress()
                     released = try await release(behind: released)

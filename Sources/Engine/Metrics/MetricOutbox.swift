@@ -8,10 +8,10 @@ import Synchronization
 ///
 /// On a thread of its own, so that a stuck disk stops no other work.
 actor MetricOutbox {
-    /// Samples of a job that are shipped together: one compressed member each.
+    /// Samples of a job that are made durable together: one compressed member each.
     static let batch = 12
     private static let threads = BlockingExecutor(count: 1)
-    /// How long a sample waits for others, in nanoseconds.
+    /// How long a sample waits for others to be made durable with them, in nanoseconds.
     private static let patience: Int64 = 60_000_000_000
     /// Samples of a job that wait in memory while the disk refuses.
     private static let heldSamples = 120
@@ -21,10 +21,13 @@ actor MetricOutbox {
         let durability: Durability
         /// Samples that could not be written yet.
         var held: [(time: Int64, points: [MetricPoint])] = []
-        /// The sequence up to which the store has everything.
+        /// The sequence up to which the store has everything durably.
         var shipped: UInt64
-        /// Since when a sample waits for the store, in nanoseconds since boot.
+        /// Since when a sample waits for that, in nanoseconds since boot.
         var waitsSince: Int64?
+        /// The sequence up to which the store shows everything, and since when a sample waits for that.
+        var shown: UInt64
+        var hiddenSince: Int64?
         /// Whether no more samples will come.
         var isOver = false
         /// Whether the store has all of them.
@@ -38,6 +41,9 @@ actor MetricOutbox {
     }
 
     private let root: String
+    /// How long a sample may wait until its store shows it, and how far apart samples are, in nanoseconds.
+    private let maxAge: Int64
+    private let interval: Int64
     private let logger: Logger
     private let thread = MetricOutbox.threads.thread()
     private var series: [JobID: Series] = [:]
@@ -48,9 +54,11 @@ actor MetricOutbox {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    /// The outboxes below `root`.
-    init(root: String, logger: Logger) {
+    /// The outboxes below `root`; samples come each `interval`, and are shown by their store within `maxAge`.
+    init(root: String, maxAge: Int64, interval: Int64, logger: Logger) {
         self.root = root
+        self.maxAge = maxAge
+        self.interval = interval
         self.logger = logger
         (work, workCame) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -61,7 +69,8 @@ actor MetricOutbox {
     func recover(_ job: JobID, durability: Durability) throws(SystemCallError) -> Bool {
         guard let segments = try MetricSegments(existingIn: root, job: job) else { return false }
         series[job] = Series(
-            segments: segments, durability: durability, shipped: segments.base, waitsSince: SystemClock.sinceBoot())
+            segments: segments, durability: durability, shipped: segments.base, waitsSince: SystemClock.sinceBoot(),
+            shown: segments.base, hiddenSince: SystemClock.sinceBoot())
         return true
     }
 
@@ -78,7 +87,8 @@ actor MetricOutbox {
     func begin(_ job: JobID, first: UInt64, durability: Durability) {
         guard series[job] == nil else { return }
         series[job] = Series(
-            segments: MetricSegments(root: root, job: job, first: first), durability: durability, shipped: first)
+            segments: MetricSegments(root: root, job: job, first: first), durability: durability, shipped: first,
+            shown: first)
     }
 
     /// Adds samples of jobs that were begun and are not over. What the disk refuses is kept in memory and written with the next ones.
@@ -123,7 +133,10 @@ actor MetricOutbox {
             logger.error("a sample was dropped: the disk does not take it", metadata: ["jobId": "\(job)"])
             entry.held.removeFirst(entry.held.count - MetricOutbox.heldSamples)
         }
-        if written > 0, entry.waitsSince == nil { entry.waitsSince = SystemClock.sinceBoot() }
+        if written > 0 {
+            entry.waitsSince = entry.waitsSince ?? SystemClock.sinceBoot()
+            entry.hiddenSince = entry.hiddenSince ?? SystemClock.sinceBoot()
+        }
         series[job] = entry
         if written > 0 { notify(job) }
     }
@@ -170,16 +183,22 @@ actor MetricOutbox {
 
     // MARK: Shipping
 
-    /// The jobs with enough samples for their store, or with old ones, or that are over.
+    /// The jobs with samples that their store should show or make durable by now.
     func due() -> [JobID] {
         guard !isClosed else { return [] }
         let now = SystemClock.sinceBoot()
         return series.compactMap { job, entry in
-            let isDue =
-                entry.isOver || entry.segments.end - entry.shipped >= UInt64(MetricOutbox.batch)
-                || entry.waitsSince.map { now - $0 >= MetricOutbox.patience } ?? false
-            return isDue && !entry.isComplete ? job : nil
+            guard !entry.isComplete else { return nil }
+            // Nobody looks again before the next sample.
+            let isHidden = entry.hiddenSince.map { now - $0 + interval > maxAge } ?? false
+            return isHidden || isSyncDue(entry, now) ? job : nil
         }
+    }
+
+    /// Whether a job has enough samples that are not durable, or old ones, or is over.
+    private func isSyncDue(_ entry: Series, _ now: Int64) -> Bool {
+        entry.isOver || entry.segments.end - entry.shipped >= UInt64(MetricOutbox.batch)
+            || entry.waitsSince.map { now - $0 >= MetricOutbox.patience } ?? false
     }
 
     /// What there is of a job for its store.
@@ -188,6 +207,8 @@ actor MetricOutbox {
         let base: UInt64
         /// The sequence after the last one.
         let end: UInt64
+        /// Whether the store is to make them durable, so that they can be released.
+        let isSyncDue: Bool
         /// Whether there are none behind `end`, and none will come.
         let isLast: Bool
     }
@@ -198,7 +219,17 @@ actor MetricOutbox {
         writeHeld(job)
         guard let entry = series[job] else { return nil }
         if entry.isOver, !entry.held.isEmpty { throw .unavailable(reason: "the outbox takes no samples") }
-        return Stock(base: entry.segments.base, end: entry.segments.end, isLast: entry.isOver)
+        return Stock(
+            base: entry.segments.base, end: entry.segments.end,
+            isSyncDue: isSyncDue(entry, SystemClock.sinceBoot()), isLast: entry.isOver)
+    }
+
+    /// The store shows everything of a job before `sequence`.
+    func shown(_ job: JobID, upTo sequence: UInt64) {
+        guard var entry = series[job] else { return }
+        entry.shown = max(entry.shown, sequence)
+        entry.hiddenSince = entry.shown < entry.segments.end ? SystemClock.sinceBoot() : nil
+        series[job] = entry
     }
 
     /// The store has everything of a job before `sequence`; true where nothing is left and no more will come.

@@ -8,6 +8,7 @@ struct MetricShipper: Sendable {
 
     let outbox: MetricOutbox
     let store: any MetricStore
+    let condition: StoreCondition
     let logger: Logger
     /// Hears of each job all of whose samples the store has, or refuses for good.
     let didComplete: @Sendable (JobID) async -> Void
@@ -24,9 +25,11 @@ struct MetricShipper: Sendable {
                 for job in due {
                     do throws(StorageError) {
                         try await ship(job)
+                        condition.works()
                         reported.remove(job)
                     } catch {
                         if Task.isCancelled { return }
+                        condition.fails(error)
                         hasFailed = true
                         guard reported.insert(job).inserted else { continue }
                         logger.warning(
@@ -50,6 +53,8 @@ struct MetricShipper: Sendable {
             // Deleted in the store: nobody wants them.
             guard case .refused = error else { throw error }
         }
+        await outbox.shown(job, upTo: stock.end)
+        guard stock.isSyncDue else { return }
         // A store may answer long after the engine was shut down: then the outbox belongs to the next daemon.
         if Task.isCancelled { throw .cancelled }
         if try await outbox.shipped(job, upTo: stock.end) { await didComplete(job) }
@@ -78,6 +83,7 @@ struct MetricShipper: Sendable {
             try await store.append(samples, to: job)
             next = last.sequence + 1
         }
+        guard stock.isSyncDue else { return }
         try FailPoint.passStorage("metrics.beforeSync")
         if stock.isLast { try await store.finish(job) }
         guard let durable = try await store.sync([job])[job], durable >= stock.end else {
