@@ -10,6 +10,8 @@ public struct EngineConfiguration: Sendable, Hashable {
     public var outboxDirectory = "/opt/joblet/outbox"
     /// The node id; empty to use the one generated in the data directory.
     public var nodeID = ""
+    /// Whether the engine starts although its job store cannot say which jobs this node has.
+    public var startsDegraded = false
     /// The program that supervises jobs.
     public var shimProgram = "/opt/joblet/bin/joblet-shim"
     /// The control group below which jobs get theirs; empty for the daemon's own.
@@ -60,6 +62,8 @@ public struct EngineConfiguration: Sendable, Hashable {
     public var maxNodeOutboxBytes: UInt64 = 8 << 30
     /// Bytes kept free below the node's limit for records of state and exits.
     public var reserveBytes: UInt64 = 64 << 20
+    /// Nanoseconds after which what a job used is in its store at the latest, as long as the store takes it.
+    public var maxShipAge: Int64 = 2_000_000_000
     /// Nanoseconds between two samples of what a job uses.
     public var metricInterval: Int64 = 5_000_000_000
     /// Bytes that one job's uploads may have.
@@ -67,4 +71,7 @@ public struct EngineConfiguration: Sendable, Hashable {
 
     /// The defaults.
     public init() {}
+
+    /// Bytes of all jobs' output at which no more is taken.
+    var nodeOutboxLimit: UInt64 { maxNodeOutboxBytes - min(maxNodeOutboxBytes, reserveBytes) }
 }

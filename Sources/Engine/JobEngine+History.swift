@@ -7,6 +7,7 @@ extension JobEngine {
     /// Throws `failedPrecondition` where output may still come, `unavailable` where the store cannot delete now.
     public func deleteHistory(of id: JobID) async throws(EngineError) {
         let record = try await record(of: id)
+        try checkIsKnown(id)
         guard record.status.isTerminal else {
             throw EngineError(.failedPrecondition, "job \(id) has not ended")
         }
@@ -22,9 +23,12 @@ extension JobEngine {
     }
 
     /// Asks the stores for something small; throws why they do not work.
-    public nonisolated func checkStores() async throws(StorageError) {
-        _ = try await logStore.jobs(after: nil, limit: 1)
-        _ = try await metricStore.jobs(after: nil, limit: 1)
+    ///
+    /// They do not work either while it is not known which jobs this node has, or where it must not go on.
+    public func checkStores() async throws(StorageError) {
+        try await logStore.checkBackend()
+        try await metricStore.checkBackend()
         _ = try await jobStore.list(JobQuery(node: identity.id), after: nil, limit: 1)
+        if let openQuestions { throw openQuestions.problem }
     }
 }

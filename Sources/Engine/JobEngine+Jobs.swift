@@ -61,6 +61,7 @@ extension JobEngine {
     /// Takes a place among the running jobs and an id range, in one step; nil where jobs have no user namespace.
     private func reserve(_ id: JobID) throws(EngineError) -> UInt32? {
         guard isAccepting else { throw EngineError(.unavailable, "the node is shutting down") }
+        try checkOpenQuestions()
         guard hot[id] == nil, !deleted.contains(id), !unfinished.contains(id) else {
             throw EngineError(.invalidArgument, "job id \(id) is in use")
         }
@@ -74,6 +75,7 @@ extension JobEngine {
             if range == nil { throw EngineError(.resourceExhausted, "no id range is free (sandbox.idRange.count)") }
         }
         unfinished.insert(id)
+        openQuestions?.known.insert(id)
         return range
     }
 
@@ -114,6 +116,7 @@ extension JobEngine {
     /// Ends a running job: SIGTERM, then after the grace period SIGKILL; returns its last record.
     public func stop(_ id: JobID) async throws(EngineError) -> JobRecord {
         let record = try await self.record(of: id)
+        if !record.status.isTerminal { try checkIsKnown(id) }
         guard let job = hot[id]?.job, !record.status.isTerminal else {
             throw EngineError(
                 .failedPrecondition, "job is not running: \(id) (current status: \(record.status.rawValue))")
@@ -150,6 +153,7 @@ extension JobEngine {
         do throws(EngineError) {
             // Read again now that the id is taken: of several callers one deletes the job.
             let record = try await keptRecord(of: id)
+            try checkIsKnown(id)
             let entry = try await journal.append(
                 .deleted(id, version: record.version + 1), durability: record.specification.durability)
             hot[id]?.shipping?.cancel()
@@ -237,7 +241,9 @@ extension JobEngine {
             // One more than are named, and more for those that are deleted.
             found.formUnion(try await jobStore.ids(prefix: prefix, limit: 11 + deleted.count))
         } catch {
-            throw EngineError(.unavailable, "job records cannot be read: \(error)")
+            // Another job of which only the store knows may be meant.
+            throw EngineError(
+                .unavailable, "job id \(prefix) cannot be completed: job records cannot be read: \(error)")
         }
         found.subtract(deletedBefore.union(deleted))
         guard let first = found.first else { throw EngineError(.notFound, "job not found: \(prefix)") }

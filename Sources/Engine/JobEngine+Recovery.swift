@@ -5,25 +5,23 @@ import Storage
 
 /// What a daemon finds when it starts: store, journal, outboxes and shims together are the truth.
 extension JobEngine {
-    /// What store, journal and outboxes say.
+    /// What journal, store and outboxes say.
     struct FoundRecords {
         /// The newest record of each job that memory has to hold.
         var newest: [JobID: JobRecord] = [:]
         /// The versions of them that the job store has.
         var storedVersions: [JobID: UInt64] = [:]
+        /// Jobs whose newest record is not in the journal.
+        var notJournaled: Set<JobID> = []
         /// Jobs with a tombstone that a store may not know.
         var deleted: Set<JobID> = []
         /// Outboxes of jobs that no store and no journal knows: those of deleted jobs.
         var strayOutboxes: [JobID] = []
     }
 
-    /// Asks the store first, so that nothing has happened where it cannot answer.
-    func findRecords() async throws(EngineError) -> FoundRecords {
+    /// What the journal says.
+    func journaledRecords() async -> FoundRecords {
         var found = FoundRecords()
-        for record in try await storedLiveRecords() {
-            found.newest[record.id] = record
-            found.storedVersions[record.id] = record.version
-        }
         for item in await journal.recovered {
             switch item.entry {
             case .record(let record):
@@ -34,8 +32,25 @@ extension JobEngine {
             }
         }
         for id in found.deleted { found.newest[id] = nil }
-        try await addUnshippedLogs(&found)
         return found
+    }
+
+    /// Adds what the store says of this node's jobs that have not ended, and of those with an outbox, but of none of
+    /// `known`.
+    ///
+    /// Throws `unavailable` where the store cannot say it, `failedPrecondition` where it is another node's.
+    func addStoredRecords(to found: inout FoundRecords, except known: Set<JobID> = []) async throws(EngineError) {
+        for record in try await storedLiveRecords() where !found.deleted.contains(record.id) {
+            add(record, to: &found)
+        }
+        try await addUnshippedLogs(to: &found, except: known)
+    }
+
+    private func add(_ record: JobRecord, to found: inout FoundRecords) {
+        found.storedVersions[record.id] = record.version
+        guard found.newest[record.id].map({ $0.version < record.version }) ?? true else { return }
+        found.newest[record.id] = record
+        found.notJournaled.insert(record.id)
     }
 
     func recover(_ found: FoundRecords, fleet: ShimFleet, shipper: StateShipper) async throws(EngineError) {
@@ -50,27 +65,44 @@ extension JobEngine {
         }
         await journal.forgetRecovered()
         // Before any shim is asked: each has something to say of them.
+        try await admit(found)
+        let unanswered = try await fleet.adopt()
+        openQuestions?.unanswered = unanswered
+        settle(Array(found.newest.keys), after: unanswered)
+        await journal.removeShipped()
+    }
+
+    /// Takes what was found into memory.
+    func admit(_ found: FoundRecords) async throws(EngineError) {
         for record in found.newest.values {
             let hasMetrics = try await recoverMetrics(of: record)
+            if found.notJournaled.contains(record.id) { await keep(record) }
             try admit(
                 record, storedVersion: found.storedVersions[record.id] ?? 0,
                 isLogComplete: record.status.isTerminal && !hasOutbox(record.id),
                 awaitsMetrics: hasMetrics || !record.status.isTerminal)
         }
-        for id in found.strayOutboxes { await removeOutbox(of: id) }
-        let unanswered = try await fleet.adopt()
-        let recovered = Array(found.newest.keys)
-        if unanswered.isEmpty {
-            settle(recovered)
-        } else {
-            // Who has the others is known once the last shim answered or died.
-            inBackground {
-                for shim in unanswered { await shim.value }
-                await self.settle(recovered)
-            }
+    }
+
+    /// Writes to the journal what the store alone had, so that a daemon can start without the store.
+    private func keep(_ record: JobRecord) async {
+        do throws(EngineError) {
+            let entry = try await journal.append(.record(record), durability: record.specification.durability)
+            // The store ignores a version that it has.
+            shipper?.enqueue(entry)
+        } catch {
+            logger.warning(
+                "a record is in the store alone", metadata: ["jobId": "\(record.id)", "error": "\(error)"])
         }
-        sweep()
-        await journal.removeShipped()
+    }
+
+    /// Decides about the jobs that no shim has, once the last shim answered or died.
+    func settle(_ jobs: [JobID], after unanswered: [Task<Void, Never>]) {
+        guard !unanswered.isEmpty else { return settle(jobs) }
+        inBackground {
+            for shim in unanswered { await shim.value }
+            await self.settle(jobs)
+        }
     }
 
     /// Takes over the samples that wait for their store; whether there are some.
@@ -116,18 +148,19 @@ extension JobEngine {
     }
 
     /// Ended jobs whose outbox was not shipped to its end.
-    private func addUnshippedLogs(_ found: inout FoundRecords) async throws(EngineError) {
+    private func addUnshippedLogs(
+        to found: inout FoundRecords, except known: Set<JobID>
+    ) async throws(EngineError) {
         let names: [String]
         do throws(SystemCallError) {
             names = try Directory.names(in: configuration.outboxDirectory)
         } catch {
             throw EngineError(.unavailable, "the outboxes cannot be read: \(error)")
         }
-        for id in names.compactMap({ JobID($0) }) where found.newest[id] == nil && !found.deleted.contains(id) {
+        for id in names.compactMap({ JobID($0) })
+        where found.newest[id] == nil && !found.deleted.contains(id) && !known.contains(id) {
             do throws(StorageError) {
-                let record = try await jobStore.get(id)
-                found.newest[id] = record
-                found.storedVersions[id] = record.version
+                add(try await jobStore.get(id), to: &found)
             } catch {
                 guard error == .notFound else {
                     throw EngineError(.unavailable, "the job store cannot be read: \(error)")
@@ -153,6 +186,10 @@ extension JobEngine {
                 lose(id, reason: "node restarted")
             } else if record.status == .running || entry.hasExitRecord || grouped.contains(id) || hasOutbox(id) {
                 lose(id, reason: "supervisor lost")
+            } else if let base = record.lease?.idRange, ranges.isShared(base) {
+                // Given to another one while the store did not say that this one has it.
+                entry.job.post(.startFailed(reason: "daemon restarted before start", time: SystemClock.now()))
+                abandonLog(id)
             } else {
                 // No shim ever had it: a job's group and its outbox are made before its process.
                 hot[id]?.isLaunching = true
@@ -162,9 +199,26 @@ extension JobEngine {
         }
     }
 
-    /// Removes what belongs to no job: control groups and staging areas.
-    private func sweep() {
-        for id in cgroups.existing() where hot[id] == nil {
+    /// What a start finds that may belong to no job.
+    struct Leftovers {
+        var groups: [JobID] = []
+        var staged: [String] = []
+    }
+
+    /// What there is before new jobs add to it.
+    func findLeftovers() -> Leftovers {
+        var left = Leftovers(groups: cgroups.existing())
+        do throws(SystemCallError) {
+            left.staged = try Directory.names(in: "\(configuration.dataDirectory)/staging")
+        } catch {
+            logger.warning("staged uploads remain", metadata: ["error": "\(error)"])
+        }
+        return left
+    }
+
+    /// Removes what belongs to no job.
+    func sweep(_ left: Leftovers, strayOutboxes: [JobID]) async {
+        for id in left.groups where hot[id] == nil {
             inBackground {
                 var backOff = BackOff()
                 while !self.cgroups.destroy(id) {
@@ -172,14 +226,13 @@ extension JobEngine {
                 }
             }
         }
-        let staging = "\(configuration.dataDirectory)/staging"
-        do throws(SystemCallError) {
-            for name in try Directory.names(in: staging)
-            where JobID(name).map({ hot[$0]?.job.record.status.isTerminal ?? true }) ?? true {
-                try Directory.removeTree("\(staging)/\(name)")
+        for name in left.staged where JobID(name).map({ hot[$0]?.job.record.status.isTerminal ?? true }) ?? true {
+            do throws(SystemCallError) {
+                try Directory.removeTree("\(configuration.dataDirectory)/staging/\(name)")
+            } catch {
+                logger.warning("staged uploads remain", metadata: ["error": "\(error)"])
             }
-        } catch {
-            logger.warning("staged uploads remain", metadata: ["error": "\(error)"])
         }
+        for id in strayOutboxes { await removeOutbox(of: id) }
     }
 }

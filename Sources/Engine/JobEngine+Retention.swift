@@ -27,36 +27,29 @@ extension JobEngine {
         _ policy: RetentionPolicy, _ store: any PrunableStore, archive: RetentionRun.Archive?
     ) async throws(StorageError) -> RetentionReport {
         try await RetentionRun(of: policy, on: store, archive: archive)
-            .run(now: SystemClock.now(), live: { await self.jobsInMemory })
+            .run(now: SystemClock.now(), live: { () async throws(StorageError) in try await self.jobsInMemory() })
     }
 
-    private var jobsInMemory: Set<JobID> { Set(hot.keys) }
+    /// The jobs that must not be touched; throws `unavailable` while not all of them are known.
+    private func jobsInMemory() throws(StorageError) -> Set<JobID> {
+        if let openQuestions { throw openQuestions.problem }
+        return Set(hot.keys)
+    }
 
     /// Deletes this node's jobs that ended longer than `age` nanoseconds ago and of which no output and no samples are
-    /// left; returns how many went and how many stayed because they could not be deleted.
-    public func pruneRecords(olderThan age: Int64) async throws(StorageError) -> (deleted: Int, failed: Int) {
-        let time = SystemClock.now() - age
-        let ended = Set(JobStatus.allCases.filter(\.isTerminal))
-        // A job cannot have ended before it was accepted.
-        let query = JobQuery(node: identity.id, statuses: ended, created: Int64.min...time)
-        var (deleted, failed) = (0, 0)
-        var cursor: JobCursor?
-        repeat {
-            let page = try await jobStore.list(query, after: cursor, limit: 500)
-            for record in page.records where record.endedAt ?? record.createdAt < time && hot[record.id] == nil {
-                if Task.isCancelled { throw .cancelled }
-                guard try await logStore.end(of: record.id) == nil, try await metricStore.end(of: record.id) == nil
-                else { continue }
-                do throws(EngineError) {
-                    try await delete(record.id)
-                    deleted += 1
-                } catch {
-                    // Someone else deleted it meanwhile.
-                    if error.code != .notFound { failed += 1 }
-                }
+    /// left.
+    public func pruneRecords(olderThan age: Int64) async throws(StorageError) -> JobRecordRetention.Report {
+        _ = try jobsInMemory()
+        let retention = JobRecordRetention(on: jobStore, logs: logStore, metrics: metricStore, node: identity.id) {
+            [weak self] record throws(StorageError) in
+            // Through the journal, as any other deletion.
+            do throws(EngineError) {
+                try await self?.delete(record.id)
+            } catch {
+                throw error.code == .notFound ? .notFound : .unavailable(reason: error.message)
             }
-            cursor = page.next
-        } while cursor != nil
-        return (deleted, failed)
+        }
+        let (time, isBeforeTime) = SystemClock.now().subtractingReportingOverflow(age)
+        return try await retention.run(endedBefore: isBeforeTime ? .min : time) { await self.hot[$0] != nil }
     }
 }

@@ -1,4 +1,3 @@
-import Kernel
 public import Storage
 
 /// What a node has stored.
@@ -17,6 +16,8 @@ public struct StoredData: Sendable, Equatable {
         public var oldest: Int64?
         /// Jobs whose data could not be read.
         public var damagedJobs: UInt64 = 0
+        /// Why the rest cannot be told, or else why the store takes nothing; nil where it works.
+        public var problem: StorageError?
 
         mutating func add(bytes: UInt64, entries: UInt64, storedBytes: UInt64, times: ClosedRange<Int64>?) {
             jobs += 1
@@ -45,10 +46,19 @@ public struct StoredData: Sendable, Equatable {
     public var logs = Store()
     /// The metric store.
     public var metrics = Store()
-    /// Jobs of this node that have a record.
+    /// Jobs of this node that have a record in the store.
     public var records: UInt64 = 0
-    /// Bytes that wait in the outboxes, index included.
+    /// Why job records cannot be read, or else why their store takes none; nil where it works.
+    public var recordsProblem: StorageError?
+    /// Changes of job records that their store does not have yet.
+    public var waitingRecords: UInt64 = 0
+    /// Bytes that wait in the outboxes, index included, and at how many of them no more are taken.
     public var outboxBytes: UInt64 = 0
+    public var outboxLimit: UInt64 = 0
+    /// Bytes that are free on the file system of the outboxes.
+    public var outboxFreeBytes: UInt64 = 0
+    /// Jobs whose own part of the outboxes is used up, with its bytes.
+    public var fullOutboxes: [JobID: UInt64] = [:]
     /// The jobs that take most, the largest first.
     public var largest: [Job] = []
 }
@@ -56,22 +66,50 @@ public struct StoredData: Sendable, Equatable {
 extension JobEngine {
     /// Adds up what the stores hold, job by job, and names the `top` largest jobs.
     ///
-    /// Throws what listing throws, and `cancelled` in a cancelled task.
+    /// What a store that is away holds is missing, and its problem said. Throws `cancelled` in a cancelled task.
     public func storedData(top: Int) async throws(StorageError) -> StoredData {
         var data = StoredData()
         var jobs: [JobID: StoredData.Job] = [:]
-        try await addLogs(to: &data, &jobs)
-        try await addMetrics(to: &data, &jobs)
+        data.logs.problem =
+            try await problem { () throws(StorageError) in try await addLogs(to: &data, &jobs) }
+            ?? logCondition.problem
+        data.metrics.problem =
+            try await problem { () throws(StorageError) in try await addMetrics(to: &data, &jobs) }
+            ?? metricCondition.problem
+        data.recordsProblem =
+            try await problem { () throws(StorageError) in try await addRecords(to: &data) }
+            ?? openQuestions?.problem ?? shipper?.condition.problem
+        data.waitingRecords = UInt64(shipper?.waiting ?? 0)
+        let room = await outboxMonitor.room()
+        data.outboxBytes = room.bytes
+        data.outboxLimit = room.limit
+        data.outboxFreeBytes = room.free
+        data.fullOutboxes = room.full
+        data.largest = Array(
+            jobs.values.sorted { ($1.storedBytes, $0.id) < ($0.storedBytes, $1.id) }.prefix(max(0, top)))
+        return data
+    }
+
+    /// Why a store could not be read; nil where it could.
+    private func problem(
+        _ body: () async throws(StorageError) -> Void
+    ) async throws(StorageError) -> StorageError? {
+        do throws(StorageError) {
+            try await body()
+            return nil
+        } catch {
+            if error == .cancelled { throw error }
+            return error
+        }
+    }
+
+    private func addRecords(to data: inout StoredData) async throws(StorageError) {
         var cursor: JobCursor?
         repeat {
             let page = try await jobStore.list(JobQuery(node: identity.id), after: cursor, limit: 1000)
             data.records += UInt64(page.records.count)
             cursor = page.next
         } while cursor != nil
-        data.outboxBytes = outboxBytes
-        data.largest = Array(
-            jobs.values.sorted { ($1.storedBytes, $0.id) < ($0.storedBytes, $1.id) }.prefix(max(0, top)))
-        return data
     }
 
     private func addLogs(
@@ -120,16 +158,5 @@ extension JobEngine {
             }
             last = page.last
         } while last != nil
-    }
-
-    private nonisolated var outboxBytes: UInt64 {
-        let root = configuration.outboxDirectory
-        var sum: UInt64 = 0
-        for job in (try? Directory.names(in: root)) ?? [] {
-            for name in (try? Directory.names(in: "\(root)/\(job)")) ?? [] {
-                sum += Directory.size(ofFile: "\(root)/\(job)/\(name)")
-            }
-        }
-        return sum
     }
 }

@@ -9,12 +9,20 @@ extension JobEngine {
     private static let sandboxFailure: Int32 = 125
 
     func handle(_ event: ShimFleet.Event) async {
+        guard let known = openQuestions?.known else { return await handle(event) { _ in true } }
+        // What a job is of which nothing is known is found out once the store answers.
+        openQuestions?.keep(event)
+        await handle(event) { known.contains($0) }
+    }
+
+    /// Applies what a shim said of those jobs that are meant.
+    func handle(_ event: ShimFleet.Event, _ isMeant: @Sendable (JobID) -> Bool) async {
         switch event {
-        case .found(let shim, let jobs): await adopt(jobs, of: shim)
-        case .shim(let event): apply(event)
+        case .found(let shim, let jobs): await adopt(jobs.filter { isMeant(JobID($0.job)) }, of: shim, isMeant)
+        case .shim(let event): if event.job.map({ isMeant(JobID($0)) }) ?? false { apply(event) }
         case .lost(let directory, let exits):
-            for record in exits { conclude(record) }
-            for (id, entry) in hot where entry.supervisor == directory && !entry.isLaunching {
+            for record in exits where isMeant(JobID(record.job)) { conclude(record) }
+            for (id, entry) in hot where entry.supervisor == directory && !entry.isLaunching && isMeant(id) {
                 lose(id, reason: "supervisor lost")
             }
         }
@@ -39,7 +47,7 @@ extension JobEngine {
     }
 
     /// Takes over the jobs of a living shim.
-    private func adopt(_ states: [ShimJobState], of shim: Job.Shim) async {
+    private func adopt(_ states: [ShimJobState], of shim: Job.Shim, _ isMeant: @Sendable (JobID) -> Bool) async {
         for state in states {
             let id = JobID(state.job)
             guard let job = hot[id]?.job else {
@@ -64,7 +72,7 @@ extension JobEngine {
         // What was on its way when an earlier connection to this shim ended.
         let known = Set(states.map { JobID($0.job) })
         for (id, entry) in hot where entry.supervisor == shim.directory && !known.contains(id) && !entry.isLaunching {
-            if !entry.job.record.status.isTerminal { lose(id, reason: "supervisor lost") }
+            if isMeant(id), !entry.job.record.status.isTerminal { lose(id, reason: "supervisor lost") }
         }
     }
 

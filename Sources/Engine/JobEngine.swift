@@ -20,6 +20,9 @@ public actor JobEngine {
     nonisolated let key: SecretKey
     nonisolated let journal: StateJournal
     nonisolated let watcher: OutboxWatcher
+    nonisolated let outboxMonitor: OutboxMonitor
+    nonisolated let logCondition = StoreCondition()
+    nonisolated let metricCondition = StoreCondition()
     nonisolated let metricOutbox: MetricOutbox
     nonisolated let sampler: MetricSampler
     nonisolated let planner: SandboxPlanner
@@ -35,6 +38,8 @@ public actor JobEngine {
     var unfinished: Set<JobID> = []
     var ranges: IDRanges
     private(set) var isAccepting = false
+    /// What is left of a start that the job store did not answer; nil once it did.
+    var openQuestions: OpenQuestions?
     private var isClosed = false
     private(set) var shipper: StateShipper?
     private(set) var fleet: ShimFleet?
@@ -100,7 +105,9 @@ public actor JobEngine {
             throw EngineError(.internal, "\(error)")
         }
         watcher = try OutboxWatcher(root: configuration.outboxDirectory)
-        metricOutbox = MetricOutbox(root: configuration.outboxDirectory, logger: logger)
+        outboxMonitor = OutboxMonitor(configuration, logger: logger)
+        metricOutbox = MetricOutbox(
+            root: configuration.outboxDirectory, maxAge: configuration.maxShipAge, logger: logger)
         sampler = MetricSampler(outbox: metricOutbox, interval: configuration.metricInterval)
         ranges = IDRanges(first: configuration.firstID, count: configuration.idRanges)
         workDirectories = WorkDirectories(configuration)
@@ -129,10 +136,12 @@ public actor JobEngine {
     /// Recovers what an earlier daemon left, then takes jobs.
     ///
     /// Throws `unavailable` where the job store cannot say which jobs this node has: nothing was done then, and it may
-    /// be called again.
+    /// be called again. With `startsDegraded` that is asked later, and the journal says which jobs there are.
     public func start() async throws(EngineError) {
         guard !isClosed, shipper == nil else { throw EngineError(.failedPrecondition, "the engine was started before") }
-        let found = try await findRecords()
+        var found = await journaledRecords()
+        try await addStoredRecordsAtStart(to: &found)
+        let left = findLeftovers()
         let shipper = StateShipper(
             journal: journal, jobs: jobStore, logs: logStore, metrics: metricStore, logger: logger,
             removeFiles: { [weak self] job in await self?.removeFiles(of: job) ?? false },
@@ -143,11 +152,18 @@ public actor JobEngine {
             report: { [weak self] event in await self?.handle(event) })
         self.fleet = fleet
         try await recover(found, fleet: fleet, shipper: shipper)
+        if openQuestions == nil {
+            await sweep(left, strayOutboxes: found.strayOutboxes)
+        } else {
+            inBackground { await self.askAgain(left) }
+        }
         shipping = Task { await shipper.run() }
         let metricShipper = MetricShipper(
-            outbox: metricOutbox, store: metricStore, logger: logger,
+            outbox: metricOutbox, store: metricStore, condition: metricCondition, logger: logger,
             didComplete: { [weak self] job in await self?.metricsAreShipped(job) })
-        measuring = [Task { await sampler.run() }, Task { await metricShipper.run() }]
+        measuring = [
+            Task { await sampler.run() }, Task { await metricShipper.run() }, Task { await outboxMonitor.run() },
+        ]
         isAccepting = true
     }
 
@@ -212,7 +228,8 @@ public actor JobEngine {
             job: job, storedVersion: storedVersion, isLogComplete: isLogComplete, isLaunching: isLaunching,
             isOurs: isLaunching, awaitsMetrics: awaitsMetrics)
         if !isLogComplete { startShipping(id) }
-        if let base = record.lease?.idRange { ranges.take(base) }
+        // A new job has taken its own.
+        if !isLaunching, let base = record.lease?.idRange { ranges.take(base) }
         if !record.status.isTerminal {
             unfinished.insert(id)
             let base = record.lease?.idRange
@@ -233,7 +250,8 @@ public actor JobEngine {
         let durability = hot[id]?.job.record.specification.durability ?? configuration.durability
         let cursor = OutboxCursor(root: configuration.outboxDirectory, job: id)
         let shipper = LogShipper(
-            job: id, durability: durability, store: logStore, cursor: cursor, watcher: watcher, logger: logger,
+            job: id, durability: durability, store: logStore, cursor: cursor, watcher: watcher,
+            condition: logCondition, logger: logger,
             didRelease: { [weak self] in await self?.didRelease(id) })
         // The outbox goes as a whole, so that a part of it never looks like all of it.
         guard await shipper.run(), await waitForMetrics(of: id) else { return }
@@ -295,7 +313,9 @@ public actor JobEngine {
     private func forgetIfCold(_ id: JobID) {
         guard let entry = hot[id], !deleted.contains(id), !unfinished.contains(id) else { return }
         let record = entry.job.record
-        if record.status.isTerminal, entry.isLogComplete, entry.storedVersion >= record.version { hot[id] = nil }
+        guard record.status.isTerminal, entry.isLogComplete, entry.storedVersion >= record.version else { return }
+        hot[id] = nil
+        if journal.release(id) { inBackground { await self.journal.removeShipped() } }
     }
 
     /// Removes what the engine keeps of a deleted job; true when all is gone.

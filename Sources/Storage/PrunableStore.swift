@@ -15,6 +15,9 @@ public protocol PrunableStore: Sendable {
     /// Removes everything of a job; no error where there is nothing. Later appends are refused either
     /// way, also after the store was opened again.
     func delete(_ job: JobID) async throws(StorageError)
+
+    /// Asks what is behind the store for something small, rather than memory; throws why it does not work.
+    func checkBackend() async throws(StorageError)
 }
 
 /// What a store holds of one job.
@@ -35,6 +38,9 @@ public struct JobUsage: Sendable, Hashable {
 }
 
 extension LogStore {
+    /// The check of a store that looks for its jobs where they are stored.
+    public func checkBackend() async throws(StorageError) { _ = try await jobs(after: nil, limit: 1) }
+
     /// The usages of a store that has no shorter way to them than each job's statistics.
     public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
         try await JobUsage.list(try await jobs(after: job, limit: limit)) { job throws(StorageError) in
@@ -45,6 +51,9 @@ extension LogStore {
 }
 
 extension MetricStore {
+    /// The check of a store that looks for its jobs where they are stored.
+    public func checkBackend() async throws(StorageError) { _ = try await jobs(after: nil, limit: 1) }
+
     /// The usages of a store that has no shorter way to them than each job's statistics.
     public func usages(after job: JobID?, limit: Int) async throws(StorageError) -> [JobUsage] {
         try await JobUsage.list(try await jobs(after: job, limit: limit)) { job throws(StorageError) in

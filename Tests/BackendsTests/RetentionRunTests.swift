@@ -156,15 +156,23 @@ import Testing
             }
             try await store.put(records)
             let time = Self.now - 4 * Self.day
-            let dry = JobRecordRetention(on: store, isDryRun: true, pageSize: 2)
+            let (logs, metrics) = (MemoryLogStore(), MemoryMetricStore())
+            let dry = JobRecordRetention(on: store, logs: logs, metrics: metrics, isDryRun: true, pageSize: 2)
             #expect(try await dry.run(endedBefore: time).deleted == 3)
-            let run = JobRecordRetention(on: store, node: "node-1", pageSize: 1)
+            let run = JobRecordRetention(on: store, logs: logs, metrics: metrics, node: "node-1", pageSize: 1)
             let kept = records[7].id
-            let report = try await run.run(endedBefore: time, isKept: { $0.id == kept })
-            #expect(report.deleted == 1)
+            try await logs.append(FragmentRun("output"), to: records[5].id)
+            #expect(try await run.run(endedBefore: time, isKept: { $0 == kept }).deleted == 0)
+            await logs.delete(records[5].id)
+            #expect(try await run.run(endedBefore: time, isKept: { $0 == kept }).deleted == 1)
             let left = try await store.list(JobQuery(), after: nil, limit: 100).records
             #expect(Set(left.map(\.id)) == Set(records.map(\.id)).subtracting([records[5].id]))
-            _ = try await JobRecordRetention(on: store).run(endedBefore: time)
+            let refusing = JobRecordRetention(on: store, logs: logs, metrics: metrics) { record throws(StorageError) in
+                throw record.id == kept ? .notFound : .unavailable(reason: "test")
+            }
+            let refused = try await refusing.run(endedBefore: time)
+            #expect(refused.deleted == 0 && refused.failures.map(\.job) == [records[6].id])
+            _ = try await JobRecordRetention(on: store, logs: logs, metrics: metrics).run(endedBefore: time)
             #expect(try await store.list(JobQuery(), after: nil, limit: 100).records.count == 7)
             await #expect(throws: StorageError.self) { try await store.put([records[7]]) }
         }

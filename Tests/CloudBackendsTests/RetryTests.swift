@@ -2,6 +2,8 @@ import AWSSupport
 import CloudBackends
 import Foundation
 import Storage
+import StorageConformance
+import Synchronization
 import Testing
 
 /// Calls through a proxy that makes faults, to moto's server.
@@ -44,6 +46,26 @@ import Testing
             for record in records { try await store.put([record]) }
             for record in records { #expect(try await store.get(record.id) == record) }
             #expect(try await store.list(JobQuery(), after: nil, limit: 100).records == records)
+        }
+    }
+
+    @Test func `a service that stopped working is noticed although the store knows its jobs`() async throws {
+        let server = try MotoServer.shared.get()
+        let isAway = Mutex(false)
+        try await FaultProxy.run(upstream: server.port) { _ in
+            isAway.withLock { $0 } ? .reply(HTTPReply(status: 403)) : .pass
+        } _: { proxy in
+            var configuration = S3Configuration(
+                bucket: "logs-\(UUID().uuidString.lowercased())", node: "n", aws: .test(endpoint: proxy.endpoint))
+            configuration.createsBucket = true
+            let store = S3LogStore(configuration, http: HTTPClient())
+            try await store.check()
+            let job = JobID.random()
+            try await store.append(FragmentRun("text"), to: job)
+            try await store.checkBackend()
+            isAway.withLock { $0 = true }
+            #expect(try await store.jobs(after: nil, limit: 1) == [job])
+            await #expect(throws: StorageError.self) { try await store.checkBackend() }
         }
     }
 

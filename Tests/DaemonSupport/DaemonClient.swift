@@ -27,6 +27,8 @@ public struct DaemonClient: Sendable {
     public var transfer: Joblet_Ext_TransferService.Client<Transport> { .init(wrapping: connection) }
     /// `joblet.ext.NodeService`.
     public var node: Joblet_Ext_NodeService.Client<Transport> { .init(wrapping: connection) }
+    /// `joblet.ext.StorageService`.
+    public var storage: Joblet_Ext_StorageService.Client<Transport> { .init(wrapping: connection) }
 
     /// `joblet.persist.PersistService`.
     public var persist: Joblet_Persist_PersistService.Client<Transport> { .init(wrapping: connection) }

@@ -66,6 +66,7 @@ import Testing
         "storage.metrics.retention.archiveDirectory": ("/var/archive", "/var/archive"),
         "storage.mode": ("workers", "workers"),
         "storage.startDegraded": ("true", "true"),
+        "storage.maxShipAge": ("500ms", "500ms"),
         "storage.state.dynamodb.table": ("jobs", "jobs"),
         "storage.state.dynamodb.region": ("us-east-1", "us-east-1"),
         "storage.state.dynamodb.endpoint": ("\"https://db:8000\"", "https://db:8000"),

@@ -135,6 +135,45 @@ extension DaemonTests.WorkersTests {
         }
     }
 
+    @Test func `a daemon told to starts without the record worker, and merges what it took once that is back`()
+        async throws
+    {
+        let settings = Self.settings.merging(["storage.startDegraded": "true"]) { $1 }
+        try await DaemonProcess.run(settings) { daemon in
+            let running = try await daemon.connect { client in
+                try await client.shell("echo one; until [ -e go ]; do sleep 0.01; done; exit 3") { $0.keepWork = true }
+                    .jobUuid
+            }
+            await daemon.stop(SIGKILL)
+            let hold = try Hold("\(daemon.runDirectory)/state-ipc.sock.lock")
+            try await hold.take()
+            try await daemon.start()
+            try await daemon.connect { client in
+                #expect(try await client.status(running).status == "RUNNING")
+                let new = try await client.shell("echo new").jobUuid
+                #expect(try await client.end(of: new).status == "COMPLETED")
+                #expect(try await client.text(new) == "new\n")
+                await expectUnavailable { _ = try await client.jobs.listJobs(.init()) }
+                await expectUnavailable { _ = try await client.status(String(running.prefix(8))) }
+                #expect(try await client.persist.ping(.init()).healthy == false)
+                let stats = try await client.storage.getStorageStats(.init())
+                #expect(stats.recordsProblem.contains("state") && stats.logs.problem == "")
+                #expect(stats.waitingRecords > 0)
+                try Data().write(to: URL(filePath: "\(daemon.dataDirectory)/work/\(running)/go"))
+                #expect(try await client.end(of: running).exitCode == 3)
+                hold.release()
+                #expect(
+                    await holds {
+                        Set((try? await client.jobs.listJobs(.init()).jobs.map(\.uuid)) ?? []) == [running, new]
+                    })
+                #expect(await holds { (try? await client.storage.getStorageStats(.init()).waitingRecords) == 0 })
+                #expect(await holds { (try? await client.persist.ping(.init()).healthy) == true })
+            }
+            #expect(daemon.output.contains("starting without the store of job records"))
+            #expect(await holds { daemon.output.contains("the store of job records has answered") })
+        }
+    }
+
     @Test func `a worker that cannot work is named with its reason, and the daemon does not start`() async throws {
         let daemon = try DaemonProcess(Self.settings)
         try FileManager.default.createDirectory(atPath: daemon.dataDirectory, withIntermediateDirectories: true)
@@ -168,6 +207,14 @@ extension DaemonTests.WorkersTests {
             }
             try await daemon.connect(to: .ipv4(address: "127.0.0.1", port: port)) { client in
                 try await expectHistory(of: job, client)
+                let lines = try await client.lines(job)
+                let logs = try await client.persist.queryLogs(.with { $0.jobID = job }) { try await trailers(of: $0) }
+                #expect(Array(logs[stringValues: "joblet-answered-position"]) == ["12"])
+                #expect(Array(logs[stringValues: "joblet-answered-time"]) == ["\(lines[2].timestamp)"])
+                let samples = try await client.persist.queryMetrics(.with { $0.jobID = job }) { response in
+                    try await trailers(of: response)
+                }
+                #expect(samples[stringValues: "joblet-answered-position"].contains { Int($0).map { $0 >= 2 } ?? false })
                 await expectRefusal(
                     .permissionDenied,
                     "connections without a certificate may only read: use the Unix socket, or storage.query.tls"
@@ -186,6 +233,18 @@ extension DaemonTests.WorkersTests {
                 }
             }
         }
+    }
+
+    private func expectUnavailable(_ call: () async throws -> Void) async {
+        let error = await #expect(throws: RPCError.self) { try await call() }
+        #expect(error?.code == .unavailable)
+    }
+
+    private func trailers(of response: StreamingClientResponse<some Any>) async throws -> Metadata {
+        for try await part in try response.accepted.get().bodyParts {
+            if case .trailingMetadata(let metadata) = part { return metadata }
+        }
+        return [:]
     }
 
     private func expectHistory(of job: String, _ client: DaemonClient) async throws {

@@ -20,7 +20,7 @@ import Testing
 
     @Test(arguments: 0..<30) func `lines are whole, and in the order of their first bytes`(seed: UInt64) {
         var sample = SampleLog(seed: seed)
-        let runs = sample.runs(50, fragments: 20)
+        let runs = sample.runs(50, fragments: 20, gaps: false)
         let lines = lines(runs)
         #expect(zip(lines, lines.dropFirst()).allSatisfy { $0.position < $1.position && $0.time <= $1.time })
         let transcript = Transcript(runs)
@@ -31,6 +31,22 @@ import Testing
             if expected.last.map({ $0 != UInt8(ascii: "\n") }) ?? false { expected.append(UInt8(ascii: "\n")) }
             #expect(text == expected)
         }
+    }
+
+    @Test func `missing bytes end a line of their stream, and are noted between what was before and what came after`() {
+        var run = FragmentRun(start: 0)
+        run.append(stream: .stderr, time: 1, bytes: "open".utf8)
+        run.append(stream: .stdout, time: 1, bytes: "one\ncut".utf8)
+        run.appendGap(stream: .stdout, time: 2, dropped: 5)
+        run.append(stream: .stdout, time: 3, bytes: "rest\n".utf8)
+        run.append(stream: .stderr, time: 4, bytes: " line\n".utf8)
+        let lines = lines([run])
+        #expect(lines.map { String(decoding: $0.content, as: UTF8.self) } == ["open line", "one", "cut", "", "rest"])
+        #expect(lines.map(\.dropped) == [0, 0, 0, 5, 0])
+        #expect(lines.map(\.position) == [0, 4, 8, 11, 11])
+        let message = Joblet_Persist_LogLine(lines[3], job: "j")
+        #expect(message.droppedBytes == 5 && message.sequence == 11 && message.timestamp == 2)
+        #expect(String(decoding: message.content, as: UTF8.self) == "[joblet: 5 bytes dropped]")
     }
 
     @Test func `a line that is never ended holds the others back for a while only`() {
@@ -83,7 +99,7 @@ import Testing
         #expect(try await query(store, job) { ($0.startTime, $0.offset) = (first, 3) } == Array(since.dropFirst(3)))
         #expect(try await query(store, job) { ($0.offset, $0.limit) = (5, 7) } == Array(all.dropFirst(5).prefix(7)))
         #expect(try await query(store, job) { ($0.offset) = 1_000_000 } == [])
-        let found = all.filter { String(decoding: $0.content, as: UTF8.self).contains("ab") }
+        let found = all.filter { $0.dropped > 0 || String(decoding: $0.content, as: UTF8.self).contains("ab") }
         #expect(try await query(store, job) { $0.grep = "ab" } == found)
         for (stream, type) in [(LogStream.stdout, Joblet_Persist_StreamType.stdout), (.stderr, .stderr)] {
             #expect(try await query(store, job) { $0.stream = type } == all.filter { $0.stream == stream })

@@ -5,7 +5,8 @@ struct IDRanges: Sendable {
 
     private let first: UInt32
     private let count: Int
-    private var used: Set<UInt32> = []
+    /// How many jobs have each range: more than one where an adopted job had it all along.
+    private var used: [UInt32: Int] = [:]
 
     /// `count` ranges from the host id `first` on, fewer where the host's ids end before.
     init(first: UInt32, count: Int) {
@@ -20,14 +21,22 @@ struct IDRanges: Sendable {
             guard let base = UInt32(exactly: Int(first) + index * Int(IDRanges.size)),
                 UInt32.max - base >= IDRanges.size
             else { return nil }
-            if used.insert(base).inserted { return base }
+            guard used[base] == nil else { continue }
+            used[base] = 1
+            return base
         }
         return nil
     }
 
     /// Takes the range that an adopted job has.
-    mutating func take(_ base: UInt32) { used.insert(base) }
+    mutating func take(_ base: UInt32) { used[base, default: 0] += 1 }
+
+    /// Whether several jobs have a range.
+    func isShared(_ base: UInt32) -> Bool { used[base, default: 0] > 1 }
 
     /// Gives a range back.
-    mutating func release(_ base: UInt32) { used.remove(base) }
+    mutating func release(_ base: UInt32) {
+        guard let count = used[base] else { return }
+        used[base] = count > 1 ? count - 1 : nil
+    }
 }

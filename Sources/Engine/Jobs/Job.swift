@@ -127,11 +127,19 @@ actor Job {
     }
 
     /// Asks for the end; the job is stopped as soon as it runs.
-    nonisolated func requestStop() { post(.stopRequested) }
+    nonisolated func requestStop() {
+        post(.stopRequested)
+        Task { await self.sendStop() }
+    }
 
     /// Sends the wish for an end once: a repeated one would give the job its grace period again.
     private func pursueEnd() {
-        guard lifecycle.endWanted != nil, lifecycle.record.status == .running, !hasSentStop, let shim else { return }
+        if lifecycle.endWanted != nil { sendStop() }
+    }
+
+    /// Also while an earlier change waits for the disk: its record may be late, the end of the job need not be.
+    private func sendStop() {
+        guard lifecycle.record.status == .running, !hasSentStop, let shim else { return }
         hasSentStop = shim.connection.send(.stop(shimJob, grace: grace))
     }
 

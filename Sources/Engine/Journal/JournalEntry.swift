@@ -44,8 +44,8 @@ public enum JournalEntry: Sendable, Hashable, Codable {
 
     /// What is in the bytes of a journal.
     struct Decoded {
-        /// The entries, in order.
-        var entries: [JournalEntry] = []
+        /// The entries, in order, and where each lies.
+        var entries: [(entry: JournalEntry, range: Range<Int>)] = []
         /// Where the last one ends: behind it is what was being written when the host or the daemon stopped.
         var length = 0
         /// Stretches between entries that are none.
@@ -57,7 +57,7 @@ public enum JournalEntry: Sendable, Hashable, Codable {
         var found = Decoded()
         while true {
             while let (body, length) = RecordFrame.decode(bytes[found.length...]), let entry = JournalEntry(body) {
-                found.entries.append(entry)
+                found.entries.append((entry, found.length..<found.length + length))
                 found.length += length
             }
             let rest = bytes[found.length...]

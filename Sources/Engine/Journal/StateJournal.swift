@@ -12,9 +12,11 @@ struct JournaledEntry: Sendable, Hashable {
 /// The outbox of job records: every change is here before anyone is told of it.
 ///
 /// Files `<n>.journal` hold entries in order; a file that is no longer written is removed once the stores
-/// have all of it.
+/// have all of it and none of its records is the newest of a job that memory holds.
 actor StateJournal {
     private static let rotationBytes = 4 << 20
+    /// What a new file takes over at most: half of it is left for what is new, so that this comes to an end.
+    private static let carriedBytes = rotationBytes / 2
 
     private let directory: String
     private let thread = BlockingExecutor.shared.thread()
@@ -29,6 +31,9 @@ actor StateJournal {
     private var waitingForSync: [CheckedContinuation<Void, any Error>] = []
     private var isSyncing = false
     private nonisolated let closed = Mutex(false)
+    private nonisolated let held: Mutex<HeldEntries>
+    /// The number of the file that is written.
+    private nonisolated let written: Atomic<UInt64>
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -44,18 +49,24 @@ actor StateJournal {
             var entries: [JournaledEntry] = []
             var counts: [UInt64: Int] = [:]
             var damage: [String] = []
+            var held = HeldEntries()
             for number in numbers {
                 let file = try FileDescriptor.open("\(directory)/\(number).journal", flags: O_RDWR)
                 let found = JournalEntry.decode(try file.read(at: 0, count: try file.size()))
                 try file.truncate(to: found.length)
-                entries += found.entries.map { JournaledEntry(entry: $0, file: number) }
+                for (entry, range) in found.entries {
+                    held.hold(entry, at: HeldEntries.Place(job: entry.job, file: number, range: range))
+                }
+                entries += found.entries.map { JournaledEntry(entry: $0.entry, file: number) }
                 damage += found.damage.map { "\(number).journal, \($0.count) bytes at \($0.lowerBound)" }
                 counts[number] = found.entries.count
             }
             recovered = entries
             self.damage = damage
             unshipped = counts
+            self.held = Mutex(held)
             number = (numbers.last ?? 0) + 1
+            written = Atomic(number)
             file = try StateJournal.create(directory, number)
         } catch {
             throw EngineError(.internal, "journal: \(error)")
@@ -64,6 +75,14 @@ actor StateJournal {
 
     /// Lets go of what was recovered: its entries are on their way to the stores.
     func forgetRecovered() { recovered = [] }
+
+    /// Memory has nothing of the job any more: neither does the next daemon need its record.
+    ///
+    /// Returns whether a file that is no longer written may go now, by `removeShipped`.
+    nonisolated func release(_ job: JobID) -> Bool {
+        guard let file = held.withLock({ $0.release(job) }) else { return false }
+        return file < written.load(ordering: .relaxed)
+    }
 
     /// Takes no more entries and removes no more files: they belong to the next daemon.
     nonisolated func close() { closed.withLock { $0 = true } }
@@ -78,7 +97,7 @@ actor StateJournal {
     ) async throws(EngineError) -> JournaledEntry {
         let bytes = entry.encoded
         guard !isClosed else { throw EngineError(.unavailable, "the node is shutting down") }
-        let place: UInt64
+        let place: HeldEntries.Place
         do throws(SystemCallError) {
             try FailPoint.pass("journal.beforeAppend")
             do throws(SystemCallError) {
@@ -89,10 +108,11 @@ actor StateJournal {
                 throw error
             }
             try FailPoint.pass("journal.afterAppend")
+            place = HeldEntries.Place(job: entry.job, file: number, range: size..<size + bytes.count)
             size += bytes.count
-            place = number
             unshipped[number, default: 0] += 1
-            if durability == .process { rotateIfFull() }
+            // At once: behind its tombstone a record must not be carried over.
+            held.withLock { $0.hold(entry, at: place) }
         } catch {
             throw EngineError(.unavailable, "cannot record the job's state: \(error)")
         }
@@ -103,11 +123,13 @@ actor StateJournal {
                 }
             } catch {
                 // Nobody ships it, so it must not hold its file.
-                unshipped[place, default: 0] -= 1
+                unshipped[place.file, default: 0] -= 1
+                held.withLock { $0.release(place) }
                 throw EngineError(.unavailable, "cannot record the job's state durably: \(error)")
             }
         }
-        return JournaledEntry(entry: entry, file: place)
+        if durability == .process { rotateIfFull() }
+        return JournaledEntry(entry: entry, file: place.file)
     }
 
     /// One fdatasync serves everyone who waits when it begins.
@@ -138,13 +160,14 @@ actor StateJournal {
         removeShipped()
     }
 
-    /// Removes the files left by earlier daemons that hold nothing a store lacks.
+    /// Removes the files that hold nothing that a store lacks or a daemon needs.
     func removeShipped() {
         guard !isClosed else { return }
         // Oldest first and no further than the first that stays: without a later entry of its job, a tombstone
         // above all, an older one would be believed by the next daemon.
         for file in unshipped.keys.sorted() {
-            guard let count = unshipped[file], count <= 0, file != number else { return }
+            guard let count = unshipped[file], count <= 0, file != number, !held.withLock({ $0.has(file) })
+            else { return }
             do throws(SystemCallError) {
                 try FailPoint.pass("journal.beforeUnlink")
                 if unlink("\(directory)/\(file).journal") != 0, errno != ENOENT {
@@ -158,6 +181,51 @@ actor StateJournal {
         }
     }
 
+    /// Takes the records that memory still holds over from the oldest files, which can go then.
+    private func carryOver() {
+        var room = StateJournal.carriedBytes
+        for file in unshipped.keys.sorted() where file != number {
+            guard let count = unshipped[file], count <= 0 else { break }
+            let all = held.withLock { $0.places(in: file) }
+            let places = all.prefix { place in
+                room -= place.range.count
+                return room >= 0
+            }
+            do throws(SystemCallError) {
+                try carry(places, from: file)
+            } catch {
+                // The old file serves as well.
+                return
+            }
+            if places.count < all.count { break }
+        }
+        removeShipped()
+    }
+
+    private func carry(_ places: ArraySlice<HeldEntries.Place>, from old: UInt64) throws(SystemCallError) {
+        guard !places.isEmpty else { return }
+        let source = try FileDescriptor.open("\(directory)/\(old).journal", flags: O_RDONLY)
+        var bytes: [UInt8] = []
+        var moved: [HeldEntries.Place] = []
+        for place in places {
+            let start = size + bytes.count
+            moved.append(HeldEntries.Place(job: place.job, file: number, range: start..<start + place.range.count))
+            bytes += try source.read(at: place.range.lowerBound, count: place.range.count)
+        }
+        do throws(SystemCallError) {
+            try FailPoint.pass("journal.beforeCarry")
+            try file.write(bytes, at: size)
+            try file.synchronizeData()
+        } catch {
+            try file.truncate(to: size)
+            throw error
+        }
+        size += bytes.count
+        held.withLock { held in
+            for (old, new) in zip(places, moved) { held.move(old, to: new) }
+        }
+    }
+
     private func rotateIfFull() {
         // Not while a sync is due: it must reach the file that the waiting entries are in.
         guard size > StateJournal.rotationBytes, waitingForSync.isEmpty else { return }
@@ -168,7 +236,9 @@ actor StateJournal {
             return
         }
         number += 1
+        written.store(number, ordering: .relaxed)
         size = 0
+        carryOver()
     }
 
     private static func create(_ directory: String, _ number: UInt64) throws(SystemCallError) -> FileDescriptor {

@@ -28,6 +28,8 @@ final class StateShipper: Sendable {
     private let queue = Mutex(Queue())
     private let recordsCame: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
     private let singlesCame: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
+    /// Whether the store takes records.
+    let condition = StoreCondition()
     private let journal: StateJournal
     private let jobs: any JobStore
     private let logs: any LogStore
@@ -84,6 +86,9 @@ final class StateShipper: Sendable {
 
     private var isClosed: Bool { queue.withLock { $0.isClosed } }
 
+    /// How many entries the stores do not have yet.
+    var waiting: Int { queue.withLock { $0.records.count + $0.singles.count } }
+
     // MARK: Records
 
     private func shipRecords() async {
@@ -114,8 +119,14 @@ final class StateShipper: Sendable {
         where newest[record.id].map({ $0.version < record.version }) ?? true {
             newest[record.id] = record
         }
-        try await jobs.put(Array(newest.values))
-        try await jobs.sync()
+        do throws(StorageError) {
+            try await jobs.put(Array(newest.values))
+            try await jobs.sync()
+            condition.works()
+        } catch {
+            condition.fails(error)
+            throw error
+        }
     }
 
     /// Takes shipped records out of the queue.

@@ -13,6 +13,7 @@ struct LogShipper: Sendable {
     let store: any LogStore
     let cursor: OutboxCursor
     let watcher: OutboxWatcher
+    let condition: StoreCondition
     let logger: Logger
     /// Hears that segments were removed.
     let didRelease: @Sendable () async -> Void
@@ -33,6 +34,7 @@ struct LogShipper: Sendable {
                 // A worker that ends cancels the calls that it has: they are made again with the next one.
                 case .cancelled where Task.isCancelled: return false
                 default:
+                    condition.fails(error)
                     if !isReported {
                         logger.warning(
                             "a job's log waits for its store", metadata: ["jobId": "\(job)", "error": "\(error)"])
@@ -70,6 +72,7 @@ struct LogShipper: Sendable {
                     // One sync serves everything that was written until it began.
                     if durability == .power { try await cursor.synchronize() }
                     try await store.append(run, to: job)
+                    condition.works()
                     (isStored, place) = (true, next)
                     didProgress()
                     released = try await release(behind: released)

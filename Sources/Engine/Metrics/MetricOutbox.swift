@@ -8,10 +8,10 @@ import Synchronization
 ///
 /// On a thread of its own, so that a stuck disk stops no other work.
 actor MetricOutbox {
-    /// Samples of a job that are shipped together: one compressed member each.
+    /// Samples of a job that are made durable together: one compressed member each.
     static let batch = 12
     private static let threads = BlockingExecutor(count: 1)
-    /// How long a sample waits for others, in nanoseconds.
+    /// How long a sample waits for others to be made durable with them, in nanoseconds.
     private static let patience: Int64 = 60_000_000_000
     /// Samples of a job that wait in memory while the disk refuses.
     private static let heldSamples = 120
@@ -21,12 +21,15 @@ actor MetricOutbox {
         let durability: Durability
         /// Samples that could not be written yet.
         var held: [(time: Int64, points: [MetricPoint])] = []
-        /// The sequence up to which the store has everything.
+        /// The sequence up to which the store has everything durably.
         var shipped: UInt64
         /// Whether the store was seen to end there, or has nothing.
         var isStoreKnown: Bool
-        /// Since when a sample waits for the store, in nanoseconds since boot.
+        /// Since when a sample waits for that, in nanoseconds since boot.
         var waitsSince: Int64?
+        /// The sequence up to which the store shows everything, and since when a sample waits for that.
+        var shown: UInt64
+        var hiddenSince: Int64?
         /// Whether no more samples will come.
         var isOver = false
         /// Whether the store has all of them.
@@ -40,6 +43,10 @@ actor MetricOutbox {
     }
 
     private let root: String
+    /// How long a sample may wait until its store shows it, in nanoseconds.
+    private let maxAge: Int64
+    /// Whether `wake` is on its way.
+    private var isWakeSet = false
     private let logger: Logger
     private let thread = MetricOutbox.threads.thread()
     private var series: [JobID: Series] = [:]
@@ -50,9 +57,10 @@ actor MetricOutbox {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    /// The outboxes below `root`.
-    init(root: String, logger: Logger) {
+    /// The outboxes below `root`; their store shows samples within `maxAge` nanoseconds.
+    init(root: String, maxAge: Int64, logger: Logger) {
         self.root = root
+        self.maxAge = maxAge
         self.logger = logger
         (work, workCame) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -64,7 +72,8 @@ actor MetricOutbox {
         guard let segments = try MetricSegments(existingIn: root, job: job) else { return false }
         series[job] = Series(
             segments: segments, durability: durability, shipped: segments.base, isStoreKnown: false,
-            waitsSince: SystemClock.sinceBoot())
+            waitsSince: SystemClock.sinceBoot(), shown: segments.base, hiddenSince: SystemClock.sinceBoot())
+        wakeLater()
         return true
     }
 
@@ -82,7 +91,7 @@ actor MetricOutbox {
         guard series[job] == nil else { return }
         series[job] = Series(
             segments: MetricSegments(root: root, job: job, first: first), durability: durability, shipped: first,
-            isStoreKnown: true)
+            isStoreKnown: true, shown: first)
     }
 
     /// Adds samples of jobs that were begun and are not over. What the disk refuses is kept in memory and written with the next ones.
@@ -96,6 +105,7 @@ actor MetricOutbox {
             if let entry = series[sample.job], isDue(entry, at: now) { hasWork = true }
         }
         if hasWork { workCame.yield() }
+        if !samples.isEmpty { wakeLater() }
     }
 
     /// Notes that no more samples of a job will come.
@@ -130,7 +140,10 @@ actor MetricOutbox {
             logger.error("a sample was dropped: the disk does not take it", metadata: ["jobId": "\(job)"])
             entry.held.removeFirst(entry.held.count - MetricOutbox.heldSamples)
         }
-        if written > 0, entry.waitsSince == nil { entry.waitsSince = SystemClock.sinceBoot() }
+        if written > 0 {
+            entry.waitsSince = entry.waitsSince ?? SystemClock.sinceBoot()
+            entry.hiddenSince = entry.hiddenSince ?? SystemClock.sinceBoot()
+        }
         series[job] = entry
         if written > 0 { notify(job) }
     }
@@ -177,7 +190,7 @@ actor MetricOutbox {
 
     // MARK: Shipping
 
-    /// The jobs with enough samples for their store, or with old ones, or that are over.
+    /// The jobs with samples that their store should show or make durable by now.
     func due() -> [JobID] {
         guard !isClosed else { return [] }
         let now = SystemClock.sinceBoot()
@@ -186,7 +199,30 @@ actor MetricOutbox {
 
     private func isDue(_ entry: Series, at now: Int64) -> Bool {
         if entry.isComplete { return false }
-        return entry.isOver || entry.segments.end - entry.shipped >= UInt64(MetricOutbox.batch)
+        // Looked for twice in that time.
+        return entry.hiddenSince.map { now - $0 >= maxAge / 2 } ?? false || isSyncDue(entry, now)
+    }
+
+    /// Has the jobs looked at again when samples have waited for others.
+    private func wakeLater() {
+        guard !isWakeSet else { return }
+        isWakeSet = true
+        Task { [weak self, maxAge] in
+            do { try await Task.sleep(for: .nanoseconds(maxAge / 2)) } catch { return }
+            await self?.wake()
+        }
+    }
+
+    private func wake() {
+        isWakeSet = false
+        guard !isClosed else { return }
+        workCame.yield()
+        if series.values.contains(where: { $0.hiddenSince != nil && !$0.isComplete }) { wakeLater() }
+    }
+
+    /// Whether a job has enough samples that are not durable, or old ones, or is over.
+    private func isSyncDue(_ entry: Series, _ now: Int64) -> Bool {
+        entry.isOver || entry.segments.end - entry.shipped >= UInt64(MetricOutbox.batch)
             || entry.waitsSince.map { now - $0 >= MetricOutbox.patience } ?? false
     }
 
@@ -196,6 +232,8 @@ actor MetricOutbox {
         let base: UInt64
         /// The sequence after the last one.
         let end: UInt64
+        /// Whether the store is to make them durable, so that they can be released.
+        let isSyncDue: Bool
         /// Whether there are none behind `end`, and none will come.
         let isLast: Bool
         /// The sequence after the last sample that the store has; nil where it must be asked.
@@ -216,7 +254,17 @@ actor MetricOutbox {
         var samples: [MetricSample] = []
         if let stored, case .samples(let found) = try read(job, from: stored, limit: limit) { samples = found }
         return Stock(
-            base: entry.segments.base, end: entry.segments.end, isLast: entry.isOver, stored: stored, samples: samples)
+            base: entry.segments.base, end: entry.segments.end,
+            isSyncDue: isSyncDue(entry, SystemClock.sinceBoot()), isLast: entry.isOver, stored: stored,
+            samples: samples)
+    }
+
+    /// The store shows everything of a job before `sequence`.
+    func shown(_ job: JobID, upTo sequence: UInt64) {
+        guard var entry = series[job] else { return }
+        entry.shown = max(entry.shown, sequence)
+        entry.hiddenSince = entry.shown < entry.segments.end ? SystemClock.sinceBoot() : nil
+        series[job] = entry
     }
 
     /// The store has everything of a job before `sequence`; true where nothing is left and no more will come.

@@ -10,6 +10,7 @@ struct MetricShipper: Sendable {
 
     let outbox: MetricOutbox
     let store: any MetricStore
+    let condition: StoreCondition
     let logger: Logger
     /// Hears of each job all of whose samples the store has, or refuses for good.
     let didComplete: @Sendable (JobID) async -> Void
@@ -25,10 +26,12 @@ struct MetricShipper: Sendable {
                 var hasFailed = false
                 for (job, failure) in await ship(due) {
                     guard let failure else {
+                        condition.works()
                         reported.remove(job)
                         continue
                     }
                     if Task.isCancelled { return }
+                    condition.fails(failure)
                     hasFailed = true
                     guard reported.insert(job).inserted else { continue }
                     logger.warning(
@@ -71,6 +74,8 @@ struct MetricShipper: Sendable {
             // Deleted in the store: nobody wants them.
             guard case .refused = error else { throw error }
         }
+        await outbox.shown(job, upTo: stock.end)
+        guard stock.isSyncDue else { return }
         // A store may answer long after the engine was shut down: then the outbox belongs to the next daemon.
         if Task.isCancelled { throw .cancelled }
         if try await outbox.shipped(job, upTo: stock.end) { await didComplete(job) }
@@ -107,6 +112,7 @@ struct MetricShipper: Sendable {
             next = last.sequence + 1
             samples = []
         }
+        guard stock.isSyncDue else { return }
         try FailPoint.passStorage("metrics.beforeSync")
         guard let durable = try await store.sync([job])[job], durable >= stock.end else {
             throw .unavailable(reason: "the last samples are not durable yet")

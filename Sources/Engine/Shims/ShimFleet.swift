@@ -39,9 +39,7 @@ actor ShimFleet {
         self.runDirectory = runDirectory
         program = configuration.shimProgram
         budget = OutboxBudget(
-            root: configuration.outboxDirectory,
-            nodeBytes: configuration.maxNodeOutboxBytes
-                - min(configuration.maxNodeOutboxBytes, configuration.reserveBytes))
+            root: configuration.outboxDirectory, nodeBytes: configuration.nodeOutboxLimit)
         self.cgroups = cgroups
         self.logger = logger
         self.report = report

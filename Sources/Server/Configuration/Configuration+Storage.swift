@@ -5,8 +5,10 @@ extension Configuration {
     public struct Storage: Sendable, Equatable {
         /// Which process the stores run in (`storage.mode`).
         public var mode = StorageMode.embedded
-        /// Whether the daemon starts although a store cannot be reached (`storage.startDegraded`).
+        /// Whether the daemon starts although its storage workers do not answer (`storage.startDegraded`).
         public var startDegraded = false
+        /// How old samples are at most when their store shows them (`storage.maxShipAge`).
+        public var maxShipAge = Duration.seconds(2)
         /// The store of the jobs' output (`storage.logs`).
         public var logs = LogStorage()
         /// The store of what jobs used (`storage.metrics`).
@@ -168,6 +170,7 @@ extension Configuration {
         ConfigurationKey("storage.mode", \.storage.mode, .choice()),
         ConfigurationKey("storage.durability", \.storage.durability, .choice()),
         ConfigurationKey("storage.startDegraded", \.storage.startDegraded, .boolean),
+        ConfigurationKey("storage.maxShipAge", \.storage.maxShipAge, .duration(.zero ... .seconds(60))),
         ConfigurationKey("storage.logs.backend", \.storage.logs.backend, .choice()),
         ConfigurationKey("storage.logs.directory", \.storage.logs.directory, .pathOrDefault),
         ConfigurationKey("storage.logs.s3.bucket", \.storage.logs.s3.bucket, .bucket),

@@ -10,6 +10,7 @@ extension Configuration {
         engine.outboxDirectory = outboxDirectory
         engine.nodeID = server.nodeID
         engine.shimProgram = shimProgram
+        engine.startsDegraded = storage.mode == .workers && storage.startDegraded
         engine.cgroupBase = cgroup.baseDirectory ?? ""
         engine.defaultCPUPercent = Int32(clamping: joblet.defaultCPULimit)
         engine.defaultMemoryMegabytes = Int32(clamping: joblet.defaultMemoryLimit)
@@ -34,6 +35,7 @@ extension Configuration {
         engine.maxJobOutboxBytes = UInt64(outbox.maxJobBytes)
         engine.maxNodeOutboxBytes = UInt64(outbox.maxNodeBytes)
         engine.reserveBytes = UInt64(outbox.reserveBytes)
+        engine.maxShipAge = storage.maxShipAge.nanoseconds
         engine.metricInterval = metrics.interval.nanoseconds
         engine.maxUploadBytes = Int64(uploads.maxBytes)
         return engine

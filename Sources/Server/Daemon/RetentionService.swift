@@ -19,6 +19,9 @@ public struct Archives: Sendable {
 
 /// Drops what the configuration says is kept no longer: once after the start, then at each `cleanupInterval`.
 struct RetentionService: Service {
+    /// When a run that failed is begun again at the latest.
+    private static let retryInterval = Duration.seconds(60)
+
     let engine: JobEngine
     let storage: Configuration.Storage
     let archives: Archives
@@ -39,10 +42,7 @@ struct RetentionService: Service {
             }
             if storage.state.maxAge > .zero {
                 repeated(in: &group, each: storage.state.cleanupInterval, "state") { () throws(StorageError) in
-                    let (deleted, failed) = try await engine.pruneRecords(olderThan: storage.state.maxAge.nanoseconds)
-                    guard deleted + failed > 0 else { return }
-                    logger.info(
-                        "retention", metadata: ["store": "state", "deleted": "\(deleted)", "failed": "\(failed)"])
+                    report(try await engine.pruneRecords(olderThan: storage.state.maxAge.nanoseconds))
                 }
             }
             try? await gracefulShutdown()
@@ -55,17 +55,34 @@ struct RetentionService: Service {
         _ body: @escaping @Sendable () async throws(StorageError) -> Void
     ) {
         group.addTask {
+            var last: StorageError?
             while !Task.isCancelled {
+                var pause = interval
                 do throws(StorageError) {
                     try await body()
+                    last = nil
                 } catch {
                     if error == .cancelled { return }
-                    // The next turn tries again.
-                    logger.warning("retention", metadata: ["store": "\(store)", "error": "\(error)"])
+                    // Not a day later where the interval is a day.
+                    pause = min(interval, RetentionService.retryInterval)
+                    if error != last {
+                        logger.warning("retention", metadata: ["store": "\(store)", "error": "\(error)"])
+                    }
+                    last = error
                 }
-                do { try await Task.sleep(for: interval, clock: .continuous) } catch { return }
+                do { try await Task.sleep(for: pause, clock: .continuous) } catch { return }
             }
         }
+    }
+
+    private func report(_ report: JobRecordRetention.Report) {
+        guard report.deleted + report.failures.count > 0 else { return }
+        var metadata: Logger.Metadata = [
+            "store": "state", "examined": "\(report.examined)", "deleted": "\(report.deleted)",
+            "failed": "\(report.failures.count)",
+        ]
+        if let first = report.failures.first { metadata["error"] = "\(first.job): \(first.error)" }
+        logger.info("retention", metadata: metadata)
     }
 
     private func report(_ report: RetentionReport, _ store: String) {

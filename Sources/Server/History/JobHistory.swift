@@ -12,11 +12,25 @@ protocol JobHistory: Sendable {
     /// Calls `body` with samples after samples of what is there now, in order.
     func readMetrics(_ query: MetricQuery, _ body: ([MetricSample]) async throws -> Void) async throws
 
+    /// Up to where the job's output is looked at by reads that begin from now on; nil where that is all there is.
+    func logExtent(of job: JobID) async throws -> HistoryExtent?
+
+    /// Up to where the job's samples are looked at by reads that begin from now on; nil where that is all there is.
+    func metricExtent(of job: JobID) async throws -> HistoryExtent?
+
     /// Deletes what is stored of the job's output and samples.
     func delete(_ job: JobID) async throws
 
     /// Throws why the stores do not work.
     func check() async throws
+}
+
+/// How much of a job the stores have; what it wrote or used last may still be on its way to them.
+struct HistoryExtent: Sendable, Equatable {
+    /// The position after the last byte, or the sequence after the last sample.
+    var end: UInt64
+    /// The time of that byte or sample, nanoseconds since 1970; nil where there is none.
+    var time: Int64?
 }
 
 /// The history as a daemon knows it: what its stores have, and what its outbox still holds.
@@ -35,6 +49,10 @@ struct EngineHistory: JobHistory {
     func readMetrics(_ query: MetricQuery, _ body: ([MetricSample]) async throws -> Void) async throws {
         try await engine.metrics.read(query, follows: false, body)
     }
+
+    func logExtent(of job: JobID) async throws -> HistoryExtent? { nil }
+
+    func metricExtent(of job: JobID) async throws -> HistoryExtent? { nil }
 
     func delete(_ job: JobID) async throws { try await engine.deleteHistory(of: job) }
 
@@ -97,6 +115,27 @@ struct StoredHistory: JobHistory {
             if page.isLast { return }
             sequence = page.next
             try Task.checkCancellation()
+        }
+    }
+
+    func logExtent(of job: JobID) async throws -> HistoryExtent? {
+        guard let logs = stores.logs, let end = try await logs.end(of: job) else { return HistoryExtent(end: 0) }
+        return HistoryExtent(end: end, time: try await last { try await logs.statistics(of: job).times })
+    }
+
+    func metricExtent(of job: JobID) async throws -> HistoryExtent? {
+        guard let metrics = stores.metrics, let end = try await metrics.end(of: job) else {
+            return HistoryExtent(end: 0)
+        }
+        return HistoryExtent(end: end, time: try await last { try await metrics.statistics(of: job).times })
+    }
+
+    private func last(_ times: () async throws -> ClosedRange<Int64>?) async throws -> Int64? {
+        do {
+            return try await times()?.upperBound
+        } catch StorageError.notFound {
+            // Deleted since its end was asked for.
+            return nil
         }
     }
 

@@ -1,6 +1,6 @@
 import Storage
 
-/// One line of a job's output.
+/// One line of a job's output, or a note of bytes that are missing there.
 struct LogEntry: Sendable, Equatable {
     /// The stream it was written to.
     var stream: LogStream
@@ -8,14 +8,16 @@ struct LogEntry: Sendable, Equatable {
     var position: UInt64
     /// When its first byte was read: nanoseconds since 1970.
     var time: Int64
-    /// Its bytes, without the newline.
-    var content: [UInt8]
+    /// Its bytes, without the newline; of a note none.
+    var content: [UInt8] = []
+    /// How many bytes are missing here; zero for a line.
+    var dropped: UInt64 = 0
 }
 
 /// Cuts the fragments of both streams into lines and orders them by their first byte.
 ///
 /// A line longer than `longest` comes in pieces, and so does one that is not ended while the other stream goes on
-/// for `patience` bytes: memory is bounded, and the order holds.
+/// for `patience` bytes: memory is bounded, and the order holds. A line ends where bytes of its stream are missing.
 struct LineAssembler {
     /// The most bytes of a line.
     static let longest = 1 << 20
@@ -28,12 +30,16 @@ struct LineAssembler {
 
     /// Takes the next fragment; returns the lines whose turn it is.
     mutating func add(_ fragment: Fragment, _ bytes: ArraySlice<UInt8>) -> [LogEntry] {
+        if case .dropped(let count) = fragment.content {
+            if let line = open.removeValue(forKey: fragment.stream) { hold(line) }
+            hold(LogEntry(stream: fragment.stream, position: fragment.position, time: fragment.time, dropped: count))
+        }
         var position = fragment.position
         var rest = bytes
         while !rest.isEmpty {
             var line =
                 open.removeValue(forKey: fragment.stream)
-                ?? LogEntry(stream: fragment.stream, position: position, time: fragment.time, content: [])
+                ?? LogEntry(stream: fragment.stream, position: position, time: fragment.time)
             let room = rest.prefix(LineAssembler.longest - line.content.count)
             let newline = room.firstIndex(of: UInt8(ascii: "\n"))
             line.content += rest[..<(newline ?? room.endIndex)]
@@ -61,7 +67,8 @@ struct LineAssembler {
     }
 
     private mutating func hold(_ line: LogEntry) {
-        let place = held.lastIndex { $0.position < line.position }.map { $0 + 1 } ?? 0
+        // A note comes before the line at its position, and was there first.
+        let place = held.lastIndex { $0.position <= line.position }.map { $0 + 1 } ?? 0
         held.insert(line, at: place)
         heldBytes += line.content.count
     }

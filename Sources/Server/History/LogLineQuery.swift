@@ -87,7 +87,8 @@ struct LogLineQuery: Sendable {
     }
 
     private func admits(_ line: LogEntry) -> Bool {
-        query.since.map { line.time >= $0 } ?? true && (pattern.isEmpty || line.content.contains(pattern))
+        query.since.map { line.time >= $0 } ?? true
+            && (pattern.isEmpty || line.dropped > 0 || line.content.contains(pattern))
     }
 }
 
@@ -105,6 +106,11 @@ extension Joblet_Persist_LogLine {
         stream = line.stream == .stdout ? .stdout : .stderr
         timestamp = line.time
         sequence = line.position
-        content = line.content.withUnsafeBufferPointer { Data($0) }
+        droppedBytes = line.dropped
+        // For clients that know of no notes.
+        content =
+            line.dropped > 0
+            ? Data("[joblet: \(line.dropped) bytes dropped]".utf8)
+            : line.content.withUnsafeBufferPointer { Data($0) }
     }
 }

@@ -19,7 +19,7 @@ struct StorageService: Joblet_Ext_StorageService.SimpleServiceProtocol {
         do throws(StorageError) {
             data = try await engine.storedData(top: Int(request.top))
         } catch {
-            throw RPCError(code: .unavailable, message: "what is stored cannot be read: \(error)")
+            throw Status.error(error)
         }
         return Joblet_Ext_StorageStats(data, node: engine.identity.id)
     }
@@ -32,7 +32,17 @@ extension Joblet_Ext_StorageStats {
         logs = .init(data.logs)
         metrics = .init(data.metrics)
         jobRecords = data.records
+        recordsProblem = data.recordsProblem?.description ?? ""
+        waitingRecords = data.waitingRecords
         outboxBytes = data.outboxBytes
+        outboxLimitBytes = data.outboxLimit
+        outboxFreeBytes = data.outboxFreeBytes
+        full = data.fullOutboxes.sorted { $0.key < $1.key }.map { job, bytes in
+            var message = Joblet_Ext_JobOutbox()
+            message.uuid = "\(job)"
+            message.bytes = bytes
+            return message
+        }
         largest = data.largest.map { job in
             var message = Joblet_Ext_JobStorage()
             message.uuid = "\(job.id)"
@@ -54,5 +64,6 @@ extension Joblet_Ext_StoreStats {
         storedBytes = store.storedBytes
         oldest = store.oldest ?? 0
         damagedJobs = store.damagedJobs
+        problem = store.problem?.description ?? ""
     }
 }

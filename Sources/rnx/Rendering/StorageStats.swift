@@ -6,8 +6,15 @@ extension Joblet_Ext_StorageStats {
         var lines = ["Node:    \(nodeID.printable)"]
         lines.append("Logs:    \(logs.summary(entries: "lines", showsBytes: true))")
         lines.append("Metrics: \(metrics.summary(entries: "samples", showsBytes: false))")
-        lines.append("Records: \(jobRecords)")
-        lines.append("Waiting: \(QuantityText.bytes(Double(outboxBytes))) in the outbox")
+        let records = recordsProblem.isEmpty ? [] : ["PROBLEM: \(recordsProblem.printable)"]
+        lines.append("Records: \((["\(jobRecords)"] + records).joined(separator: ", "))")
+        lines.append(
+            "Waiting: \(QuantityText.bytes(Double(outboxBytes))) of \(QuantityText.bytes(Double(outboxLimitBytes))) in "
+                + "the outbox, \(waitingRecords) changes of records, \(QuantityText.bytes(Double(outboxFreeBytes))) free "
+                + "on its disk")
+        for job in full {
+            lines.append("  \(job.uuid.printable)  FULL at \(QuantityText.bytes(Double(job.bytes)))")
+        }
         if !largest.isEmpty {
             lines += ["", "The largest:"]
             for job in largest {
@@ -26,7 +33,20 @@ extension Joblet_Ext_StorageStats {
         object.set("logs", logs.json(entries: "lines", showsBytes: true))
         object.set("metrics", metrics.json(entries: "samples", showsBytes: false))
         object.set("job_records", .integer(jobRecords))
+        object.setIfAny("records_problem", recordsProblem)
+        object.set("waiting_records", .integer(waitingRecords))
         object.set("outbox_bytes", .integer(outboxBytes))
+        object.set("outbox_limit_bytes", .integer(outboxLimitBytes))
+        object.set("outbox_free_bytes", .integer(outboxFreeBytes))
+        object.set(
+            "full",
+            .array(
+                full.map { job in
+                    var object = JSONObject()
+                    object.set("uuid", .string(job.uuid))
+                    object.set("bytes", .integer(job.bytes))
+                    return object.json
+                }))
         object.set(
             "largest",
             .array(
@@ -56,6 +76,7 @@ extension Joblet_Ext_StoreStats {
         parts.append("\(QuantityText.bytes(Double(storedBytes))) stored\(showsBytes ? times : "")")
         if oldest != 0 { parts.append("oldest \(TimeText.rfc3339Seconds(oldest))") }
         if damagedJobs > 0 { parts.append("\(damagedJobs) jobs DAMAGED") }
+        if !problem.isEmpty { parts.append("PROBLEM: \(problem.printable)") }
         return parts.joined(separator: ", ")
     }
 
@@ -68,6 +89,7 @@ extension Joblet_Ext_StoreStats {
         if showsBytes, let ratio { object.set("ratio", .number((ratio * 100).rounded() / 100)) }
         if oldest != 0 { object.set("oldest", .string(TimeText.rfc3339(oldest))) }
         object.set("damaged_jobs", .integer(damagedJobs))
+        object.setIfAny("problem", problem)
         return object.json
     }
 }

@@ -146,6 +146,34 @@ struct MetricTests {
         #expect(harness.outboxes.isEmpty)
     }
 
+    @Test func `the store shows a sample at once where the next one is far, and makes it durable with others`()
+        async throws
+    {
+        let harness = try EngineHarness()
+        let metrics = FaultyMetricStore()
+        try await harness.withEngine(metrics: metrics, configure: { $0.metricInterval = 3_600_000_000_000 }) { engine in
+            await metrics.syncs.goDown()
+            let job = try await engine.run(JobRequest("sleep", "1000"))
+            #expect(await soon { await metrics.store.end(of: job.id) == 1 })
+            #expect(await metrics.syncs.failures == 0)
+            #expect(try await engine.samples(of: job.id, count: 1).count == 1)
+            await metrics.syncs.comeBack()
+        }
+    }
+
+    @Test func `samples wait for each other as long as their age allows`() async throws {
+        let harness = try EngineHarness()
+        let metrics = FaultyMetricStore()
+        let configure: (inout EngineConfiguration) -> Void = {
+            ($0.metricInterval, $0.maxShipAge) = (20_000_000, 60_000_000_000)
+        }
+        try await harness.withEngine(metrics: metrics, configure: configure) { engine in
+            let job = try await engine.run(JobRequest("sleep", "1000"))
+            #expect(await soon { await metrics.store.end(of: job.id) != nil })
+            #expect(try #require(await metrics.store.end(of: job.id)) >= UInt64(MetricOutbox.batch))
+        }
+    }
+
     @Test func `a job that ends while there is no daemon has its last sample at the next start`() async throws {
         let harness = try EngineHarness()
         let first = try await harness.engine()

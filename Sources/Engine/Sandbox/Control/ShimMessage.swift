@@ -108,6 +108,15 @@ public enum ShimEvent: Sendable, Hashable {
     /// Everything the job wrote is in the outbox, up to this position.
     case drained(ShimJob, position: UInt64)
 
+    /// The job that it is about; nil for a welcome.
+    public var job: ShimJob? {
+        switch self {
+        case .welcome: nil
+        case .started(let job, _, _), .startFailed(let job, _, _), .drained(let job, _): job
+        case .exited(let record): record.job
+        }
+    }
+
     /// The event as a frame.
     public var frame: [UInt8] {
         var body = ByteWriter()

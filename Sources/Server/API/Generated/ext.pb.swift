@@ -222,47 +222,88 @@ public nonisolated struct Joblet_Ext_GetStorageStatsRequest: Sendable {
 }
 
 /// What the node's stores hold, and what waits for them.
-public nonisolated struct Joblet_Ext_StorageStats: Sendable {
+public nonisolated struct Joblet_Ext_StorageStats: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var nodeID: String = String()
+  public var nodeID: String {
+    get {_storage._nodeID}
+    set {_uniqueStorage()._nodeID = newValue}
+  }
 
   /// bytes of output; its entries are lines
   public var logs: Joblet_Ext_StoreStats {
-    get {_logs ?? Joblet_Ext_StoreStats()}
-    set {_logs = newValue}
+    get {_storage._logs ?? Joblet_Ext_StoreStats()}
+    set {_uniqueStorage()._logs = newValue}
   }
   /// Returns true if `logs` has been explicitly set.
-  public var hasLogs: Bool {self._logs != nil}
+  public var hasLogs: Bool {_storage._logs != nil}
   /// Clears the value of `logs`. Subsequent reads from it will return its default value.
-  public mutating func clearLogs() {self._logs = nil}
+  public mutating func clearLogs() {_uniqueStorage()._logs = nil}
 
   /// its entries are samples
   public var metrics: Joblet_Ext_StoreStats {
-    get {_metrics ?? Joblet_Ext_StoreStats()}
-    set {_metrics = newValue}
+    get {_storage._metrics ?? Joblet_Ext_StoreStats()}
+    set {_uniqueStorage()._metrics = newValue}
   }
   /// Returns true if `metrics` has been explicitly set.
-  public var hasMetrics: Bool {self._metrics != nil}
+  public var hasMetrics: Bool {_storage._metrics != nil}
   /// Clears the value of `metrics`. Subsequent reads from it will return its default value.
-  public mutating func clearMetrics() {self._metrics = nil}
+  public mutating func clearMetrics() {_uniqueStorage()._metrics = nil}
 
-  public var jobRecords: UInt64 = 0
+  public var jobRecords: UInt64 {
+    get {_storage._jobRecords}
+    set {_uniqueStorage()._jobRecords = newValue}
+  }
 
   /// not in the stores yet, index included
-  public var outboxBytes: UInt64 = 0
+  public var outboxBytes: UInt64 {
+    get {_storage._outboxBytes}
+    set {_uniqueStorage()._outboxBytes = newValue}
+  }
 
   /// by stored bytes of logs and metrics together, the largest first
-  public var largest: [Joblet_Ext_JobStorage] = []
+  public var largest: [Joblet_Ext_JobStorage] {
+    get {_storage._largest}
+    set {_uniqueStorage()._largest = newValue}
+  }
+
+  /// at which jobs wait or lose output, as outbox.onFull says
+  public var outboxLimitBytes: UInt64 {
+    get {_storage._outboxLimitBytes}
+    set {_uniqueStorage()._outboxLimitBytes = newValue}
+  }
+
+  /// jobs whose own part of the outbox is used up
+  public var full: [Joblet_Ext_JobOutbox] {
+    get {_storage._full}
+    set {_uniqueStorage()._full = newValue}
+  }
+
+  /// why job records cannot be read; empty where they can
+  public var recordsProblem: String {
+    get {_storage._recordsProblem}
+    set {_uniqueStorage()._recordsProblem = newValue}
+  }
+
+  /// changes of job records that are not in their store yet
+  public var waitingRecords: UInt64 {
+    get {_storage._waitingRecords}
+    set {_uniqueStorage()._waitingRecords = newValue}
+  }
+
+  /// free on the file system of the outbox
+  public var outboxFreeBytes: UInt64 {
+    get {_storage._outboxFreeBytes}
+    set {_uniqueStorage()._outboxFreeBytes = newValue}
+  }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _logs: Joblet_Ext_StoreStats? = nil
-  fileprivate var _metrics: Joblet_Ext_StoreStats? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 public nonisolated struct Joblet_Ext_StoreStats: Sendable {
@@ -285,6 +326,24 @@ public nonisolated struct Joblet_Ext_StoreStats: Sendable {
 
   /// jobs that could not be read
   public var damagedJobs: UInt64 = 0
+
+  /// why the rest cannot be told, or why the store takes nothing; empty where it works
+  public var problem: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// What of a job waits for the stores.
+public nonisolated struct Joblet_Ext_JobOutbox: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var uuid: String = String()
+
+  public var bytes: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -692,58 +751,139 @@ nonisolated extension Joblet_Ext_GetStorageStatsRequest: SwiftProtobuf.Message, 
 
 nonisolated extension Joblet_Ext_StorageStats: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StorageStats"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}node_id\0\u{1}logs\0\u{1}metrics\0\u{3}job_records\0\u{3}outbox_bytes\0\u{1}largest\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}node_id\0\u{1}logs\0\u{1}metrics\0\u{3}job_records\0\u{3}outbox_bytes\0\u{1}largest\0\u{3}outbox_limit_bytes\0\u{1}full\0\u{3}records_problem\0\u{3}waiting_records\0\u{3}outbox_free_bytes\0")
+
+  fileprivate class _StorageClass {
+    var _nodeID: String = String()
+    var _logs: Joblet_Ext_StoreStats? = nil
+    var _metrics: Joblet_Ext_StoreStats? = nil
+    var _jobRecords: UInt64 = 0
+    var _outboxBytes: UInt64 = 0
+    var _largest: [Joblet_Ext_JobStorage] = []
+    var _outboxLimitBytes: UInt64 = 0
+    var _full: [Joblet_Ext_JobOutbox] = []
+    var _recordsProblem: String = String()
+    var _waitingRecords: UInt64 = 0
+    var _outboxFreeBytes: UInt64 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _nodeID = source._nodeID
+      _logs = source._logs
+      _metrics = source._metrics
+      _jobRecords = source._jobRecords
+      _outboxBytes = source._outboxBytes
+      _largest = source._largest
+      _outboxLimitBytes = source._outboxLimitBytes
+      _full = source._full
+      _recordsProblem = source._recordsProblem
+      _waitingRecords = source._waitingRecords
+      _outboxFreeBytes = source._outboxFreeBytes
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.nodeID) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._logs) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._metrics) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.jobRecords) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.outboxBytes) }()
-      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.largest) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._nodeID) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._logs) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._metrics) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._jobRecords) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._outboxBytes) }()
+        case 6: try { try decoder.decodeRepeatedMessageField(value: &_storage._largest) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._outboxLimitBytes) }()
+        case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._full) }()
+        case 9: try { try decoder.decodeSingularStringField(value: &_storage._recordsProblem) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._waitingRecords) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._outboxFreeBytes) }()
+        default: break
+        }
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.nodeID.isEmpty {
-      try visitor.visitSingularStringField(value: self.nodeID, fieldNumber: 1)
-    }
-    try { if let v = self._logs {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    try { if let v = self._metrics {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
-    if self.jobRecords != 0 {
-      try visitor.visitSingularUInt64Field(value: self.jobRecords, fieldNumber: 4)
-    }
-    if self.outboxBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.outboxBytes, fieldNumber: 5)
-    }
-    if !self.largest.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.largest, fieldNumber: 6)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._nodeID.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._nodeID, fieldNumber: 1)
+      }
+      try { if let v = _storage._logs {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._metrics {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      if _storage._jobRecords != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._jobRecords, fieldNumber: 4)
+      }
+      if _storage._outboxBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._outboxBytes, fieldNumber: 5)
+      }
+      if !_storage._largest.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._largest, fieldNumber: 6)
+      }
+      if _storage._outboxLimitBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._outboxLimitBytes, fieldNumber: 7)
+      }
+      if !_storage._full.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._full, fieldNumber: 8)
+      }
+      if !_storage._recordsProblem.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._recordsProblem, fieldNumber: 9)
+      }
+      if _storage._waitingRecords != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._waitingRecords, fieldNumber: 10)
+      }
+      if _storage._outboxFreeBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._outboxFreeBytes, fieldNumber: 11)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Joblet_Ext_StorageStats, rhs: Joblet_Ext_StorageStats) -> Bool {
-    if lhs.nodeID != rhs.nodeID {return false}
-    if lhs._logs != rhs._logs {return false}
-    if lhs._metrics != rhs._metrics {return false}
-    if lhs.jobRecords != rhs.jobRecords {return false}
-    if lhs.outboxBytes != rhs.outboxBytes {return false}
-    if lhs.largest != rhs.largest {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._nodeID != rhs_storage._nodeID {return false}
+        if _storage._logs != rhs_storage._logs {return false}
+        if _storage._metrics != rhs_storage._metrics {return false}
+        if _storage._jobRecords != rhs_storage._jobRecords {return false}
+        if _storage._outboxBytes != rhs_storage._outboxBytes {return false}
+        if _storage._largest != rhs_storage._largest {return false}
+        if _storage._outboxLimitBytes != rhs_storage._outboxLimitBytes {return false}
+        if _storage._full != rhs_storage._full {return false}
+        if _storage._recordsProblem != rhs_storage._recordsProblem {return false}
+        if _storage._waitingRecords != rhs_storage._waitingRecords {return false}
+        if _storage._outboxFreeBytes != rhs_storage._outboxFreeBytes {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -751,7 +891,7 @@ nonisolated extension Joblet_Ext_StorageStats: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Joblet_Ext_StoreStats: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StoreStats"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}jobs\0\u{1}bytes\0\u{1}entries\0\u{3}stored_bytes\0\u{1}oldest\0\u{3}damaged_jobs\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}jobs\0\u{1}bytes\0\u{1}entries\0\u{3}stored_bytes\0\u{1}oldest\0\u{3}damaged_jobs\0\u{1}problem\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -765,6 +905,7 @@ nonisolated extension Joblet_Ext_StoreStats: SwiftProtobuf.Message, SwiftProtobu
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.storedBytes) }()
       case 5: try { try decoder.decodeSingularSInt64Field(value: &self.oldest) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.damagedJobs) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.problem) }()
       default: break
       }
     }
@@ -789,6 +930,9 @@ nonisolated extension Joblet_Ext_StoreStats: SwiftProtobuf.Message, SwiftProtobu
     if self.damagedJobs != 0 {
       try visitor.visitSingularUInt64Field(value: self.damagedJobs, fieldNumber: 6)
     }
+    if !self.problem.isEmpty {
+      try visitor.visitSingularStringField(value: self.problem, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -799,6 +943,42 @@ nonisolated extension Joblet_Ext_StoreStats: SwiftProtobuf.Message, SwiftProtobu
     if lhs.storedBytes != rhs.storedBytes {return false}
     if lhs.oldest != rhs.oldest {return false}
     if lhs.damagedJobs != rhs.damagedJobs {return false}
+    if lhs.problem != rhs.problem {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Joblet_Ext_JobOutbox: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".JobOutbox"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}uuid\0\u{1}bytes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.uuid) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.bytes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.uuid.isEmpty {
+      try visitor.visitSingularStringField(value: self.uuid, fieldNumber: 1)
+    }
+    if self.bytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.bytes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Joblet_Ext_JobOutbox, rhs: Joblet_Ext_JobOutbox) -> Bool {
+    if lhs.uuid != rhs.uuid {return false}
+    if lhs.bytes != rhs.bytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

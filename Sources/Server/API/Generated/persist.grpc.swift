@@ -136,6 +136,10 @@ extension Joblet_Persist_PersistService {
         /// > Source IDL Documentation:
         /// >
         /// > Stored log lines of a job, oldest first.
+        /// > 
+        /// > Where the stores alone answer, what the job wrote last may still be on its way to them. Then the trailing metadata
+        /// > has "joblet-answered-position", up to which everything was looked at, and "joblet-answered-time", the Unix
+        /// > nanoseconds of the last byte before it.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Joblet_Persist_QueryLogsRequest` messages.
@@ -153,7 +157,7 @@ extension Joblet_Persist_PersistService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Stored samples of a job, oldest first.
+        /// > Stored samples of a job, oldest first; the trailing metadata is that of QueryLogs, with sequences for positions.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Joblet_Persist_QueryMetricsRequest` messages.
@@ -221,6 +225,10 @@ extension Joblet_Persist_PersistService {
         /// > Source IDL Documentation:
         /// >
         /// > Stored log lines of a job, oldest first.
+        /// > 
+        /// > Where the stores alone answer, what the job wrote last may still be on its way to them. Then the trailing metadata
+        /// > has "joblet-answered-position", up to which everything was looked at, and "joblet-answered-time", the Unix
+        /// > nanoseconds of the last byte before it.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_Persist_QueryLogsRequest` message.
@@ -238,7 +246,7 @@ extension Joblet_Persist_PersistService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Stored samples of a job, oldest first.
+        /// > Stored samples of a job, oldest first; the trailing metadata is that of QueryLogs, with sequences for positions.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_Persist_QueryMetricsRequest` message.
@@ -304,6 +312,10 @@ extension Joblet_Persist_PersistService {
         /// > Source IDL Documentation:
         /// >
         /// > Stored log lines of a job, oldest first.
+        /// > 
+        /// > Where the stores alone answer, what the job wrote last may still be on its way to them. Then the trailing metadata
+        /// > has "joblet-answered-position", up to which everything was looked at, and "joblet-answered-time", the Unix
+        /// > nanoseconds of the last byte before it.
         ///
         /// - Parameters:
         ///   - request: A `Joblet_Persist_QueryLogsRequest` message.
@@ -322,7 +334,7 @@ extension Joblet_Persist_PersistService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Stored samples of a job, oldest first.
+        /// > Stored samples of a job, oldest first; the trailing metadata is that of QueryLogs, with sequences for positions.
         ///
         /// - Parameters:
         ///   - request: A `Joblet_Persist_QueryMetricsRequest` message.
@@ -561,6 +573,10 @@ extension Joblet_Persist_PersistService {
         /// > Source IDL Documentation:
         /// >
         /// > Stored log lines of a job, oldest first.
+        /// > 
+        /// > Where the stores alone answer, what the job wrote last may still be on its way to them. Then the trailing metadata
+        /// > has "joblet-answered-position", up to which everything was looked at, and "joblet-answered-time", the Unix
+        /// > nanoseconds of the last byte before it.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_Persist_QueryLogsRequest` message.
@@ -583,7 +599,7 @@ extension Joblet_Persist_PersistService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Stored samples of a job, oldest first.
+        /// > Stored samples of a job, oldest first; the trailing metadata is that of QueryLogs, with sequences for positions.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_Persist_QueryMetricsRequest` message.
@@ -685,6 +701,10 @@ extension Joblet_Persist_PersistService {
         /// > Source IDL Documentation:
         /// >
         /// > Stored log lines of a job, oldest first.
+        /// > 
+        /// > Where the stores alone answer, what the job wrote last may still be on its way to them. Then the trailing metadata
+        /// > has "joblet-answered-position", up to which everything was looked at, and "joblet-answered-time", the Unix
+        /// > nanoseconds of the last byte before it.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_Persist_QueryLogsRequest` message.
@@ -716,7 +736,7 @@ extension Joblet_Persist_PersistService {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Stored samples of a job, oldest first.
+        /// > Stored samples of a job, oldest first; the trailing metadata is that of QueryLogs, with sequences for positions.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Joblet_Persist_QueryMetricsRequest` message.
@@ -817,6 +837,10 @@ extension Joblet_Persist_PersistService.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > Stored log lines of a job, oldest first.
+    /// > 
+    /// > Where the stores alone answer, what the job wrote last may still be on its way to them. Then the trailing metadata
+    /// > has "joblet-answered-position", up to which everything was looked at, and "joblet-answered-time", the Unix
+    /// > nanoseconds of the last byte before it.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Joblet_Persist_QueryLogsRequest` message.
@@ -843,7 +867,7 @@ extension Joblet_Persist_PersistService.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Stored samples of a job, oldest first.
+    /// > Stored samples of a job, oldest first; the trailing metadata is that of QueryLogs, with sequences for positions.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Joblet_Persist_QueryMetricsRequest` message.
@@ -937,6 +961,10 @@ extension Joblet_Persist_PersistService.ClientProtocol {
     /// > Source IDL Documentation:
     /// >
     /// > Stored log lines of a job, oldest first.
+    /// > 
+    /// > Where the stores alone answer, what the job wrote last may still be on its way to them. Then the trailing metadata
+    /// > has "joblet-answered-position", up to which everything was looked at, and "joblet-answered-time", the Unix
+    /// > nanoseconds of the last byte before it.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -967,7 +995,7 @@ extension Joblet_Persist_PersistService.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Stored samples of a job, oldest first.
+    /// > Stored samples of a job, oldest first; the trailing metadata is that of QueryLogs, with sequences for positions.
     ///
     /// - Parameters:
     ///   - message: request message to send.

@@ -142,6 +142,9 @@ public nonisolated struct Joblet_Persist_LogLine: Sendable {
   /// without the newline
   public var content: Data = Data()
 
+  /// Additions to the published message.
+  public var droppedBytes: UInt64 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -439,7 +442,7 @@ nonisolated extension Joblet_Persist_QueryLogsRequest: SwiftProtobuf.Message, Sw
 
 nonisolated extension Joblet_Persist_LogLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".LogLine"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}job_id\0\u{1}stream\0\u{1}timestamp\0\u{1}sequence\0\u{1}content\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}job_id\0\u{1}stream\0\u{1}timestamp\0\u{1}sequence\0\u{1}content\0\u{4}c\u{f}dropped_bytes\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -452,6 +455,7 @@ nonisolated extension Joblet_Persist_LogLine: SwiftProtobuf.Message, SwiftProtob
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.timestamp) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.sequence) }()
       case 5: try { try decoder.decodeSingularBytesField(value: &self.content) }()
+      case 1000: try { try decoder.decodeSingularUInt64Field(value: &self.droppedBytes) }()
       default: break
       }
     }
@@ -473,6 +477,9 @@ nonisolated extension Joblet_Persist_LogLine: SwiftProtobuf.Message, SwiftProtob
     if !self.content.isEmpty {
       try visitor.visitSingularBytesField(value: self.content, fieldNumber: 5)
     }
+    if self.droppedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.droppedBytes, fieldNumber: 1000)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -482,6 +489,7 @@ nonisolated extension Joblet_Persist_LogLine: SwiftProtobuf.Message, SwiftProtob
     if lhs.timestamp != rhs.timestamp {return false}
     if lhs.sequence != rhs.sequence {return false}
     if lhs.content != rhs.content {return false}
+    if lhs.droppedBytes != rhs.droppedBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

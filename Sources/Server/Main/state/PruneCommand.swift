@@ -30,17 +30,9 @@ struct PruneCommand: AsyncParsableCommand {
             let factory = StoreFactory(store.configuration)
             let (logs, metrics) = (try await factory.logs(), try await factory.metrics())
             let (time, isBeforeTime) = Tombstones.now().subtractingReportingOverflow(age)
-            let report = try await JobRecordRetention(on: store.jobs, node: node, isDryRun: dryRun)
-                .run(endedBefore: isBeforeTime ? .min : time) { record in
-                    if waiting.contains(record.id) { return true }
-                    // What cannot be told counts as there.
-                    do throws(StorageError) {
-                        if try await logs.end(of: record.id) != nil { return true }
-                        return try await metrics.end(of: record.id) != nil
-                    } catch {
-                        return true
-                    }
-                }
+            let retention = JobRecordRetention(
+                on: store.jobs, logs: logs, metrics: metrics, node: node, isDryRun: dryRun)
+            let report = try await retention.run(endedBefore: isBeforeTime ? .min : time) { waiting.contains($0) }
             print(
                 "state: \(Show.count(report.examined, "record")) of ended jobs examined, "
                     + "\(dryRun ? "would delete" : "deleted") \(report.deleted)")

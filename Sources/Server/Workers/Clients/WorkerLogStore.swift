@@ -55,6 +55,10 @@ struct WorkerLogStore: LogStore {
         return LogCursor(cursor)
     }
 
+    func checkBackend() async throws(StorageError) {
+        try await reading.perform(.check(.init()))
+    }
+
     func delete(_ job: JobID) async throws(StorageError) {
         try await writing.perform(.deleteLog(job.message))
     }

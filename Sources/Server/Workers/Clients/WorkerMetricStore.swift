@@ -58,6 +58,10 @@ struct WorkerMetricStore: MetricStore {
         return try WorkerLink.reading { () throws(MalformedMessage) in try MetricPage(page) }
     }
 
+    func checkBackend() async throws(StorageError) {
+        try await reading.perform(.check(.init()))
+    }
+
     func delete(_ job: JobID) async throws(StorageError) {
         try await writing.perform(.deleteMetrics(job.message))
     }

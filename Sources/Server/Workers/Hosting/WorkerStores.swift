@@ -18,8 +18,8 @@ public struct WorkerStores: Sendable {
 
     /// Asks each store for something small; throws the first failure.
     public func check() async throws(StorageError) {
-        if let logs { _ = try await logs.jobs(after: nil, limit: 1) }
-        if let metrics { _ = try await metrics.jobs(after: nil, limit: 1) }
+        if let logs { try await logs.checkBackend() }
+        if let metrics { try await metrics.checkBackend() }
         if let jobs { _ = try await jobs.list(JobQuery(), after: nil, limit: 1) }
     }
 }

@@ -46,16 +46,15 @@ public final class StorageWorkers: Sendable {
     /// Starts the processes and waits until their stores answer.
     ///
     /// Throws `failedPrecondition` with the reason where one does not within half a minute or ends by itself again and
-    /// again; with `storage.startDegraded` only `state` is waited for, which knows the jobs of this node, for as long
-    /// as it takes.
+    /// again; with `storage.startDegraded` none is waited for.
     func start() async throws(EngineError) {
         persist.process.start()
         state.process.start()
-        try await wait(for: state, isRequired: !startsDegraded)
-        if !startsDegraded { try await wait(for: persist, isRequired: true) }
+        guard !startsDegraded else { return }
+        for worker in [state, persist] { try await wait(for: worker) }
     }
 
-    private func wait(for worker: Worker, isRequired: Bool) async throws(EngineError) {
+    private func wait(for worker: Worker) async throws(EngineError) {
         let start = ContinuousClock.now
         var isReported = false
         while true {
@@ -67,7 +66,7 @@ public final class StorageWorkers: Sendable {
                 if Task.isCancelled { throw EngineError(.unavailable, "cancelled") }
                 let reason = worker.process.failure ?? "\(error)"
                 let isTooLate = ContinuousClock.now - start > StorageWorkers.startTime
-                if isRequired, worker.process.failure != nil || isTooLate {
+                if worker.process.failure != nil || isTooLate {
                     throw EngineError(
                         .failedPrecondition, "the storage worker \(worker.process.name) does not work: \(reason)")
                 }
@@ -105,7 +104,9 @@ public final class StorageWorkers: Sendable {
                 if worked {
                     logger.error(
                         "a storage worker does not work",
-                        metadata: ["worker": "\(worker.process.name)", "error": "\(error)"])
+                        metadata: [
+                            "worker": "\(worker.process.name)", "error": "\(worker.process.failure ?? "\(error)")",
+                        ])
                 }
                 worked = false
             }
