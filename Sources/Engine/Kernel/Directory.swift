@@ -46,6 +46,13 @@ public enum Directory {
         return UInt64(status.st_size)
     }
 
+    /// Bytes that programs may still write to the file system of `path`; none where that cannot be told.
+    public static func freeBytes(at path: String) -> UInt64 {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return 0 }
+        return UInt64(status.f_bavail) * UInt64(status.f_frsize)
+    }
+
     /// Whether something exists at `path`; links are not followed.
     public static func exists(_ path: String) -> Bool {
         var status = stat()

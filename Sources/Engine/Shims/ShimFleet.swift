@@ -41,7 +41,8 @@ actor ShimFleet {
         budget = OutboxBudget(
             root: configuration.outboxDirectory,
             nodeBytes: configuration.maxNodeOutboxBytes
-                - min(configuration.maxNodeOutboxBytes, configuration.reserveBytes))
+                - min(configuration.maxNodeOutboxBytes, configuration.reserveBytes),
+            reserveBytes: configuration.reserveBytes)
         self.cgroups = cgroups
         self.logger = logger
         self.report = report
