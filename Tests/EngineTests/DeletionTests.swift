@@ -30,6 +30,22 @@ struct DeletionTests {
         }
     }
 
+    @Test func `a deletion makes room although no record is taken by its store`() async throws {
+        let harness = try EngineHarness()
+        let (jobs, logs) = (FaultyJobStore(), FaultyLogStore())
+        try await harness.withEngine(jobs: jobs, logs: logs) { engine async throws in
+            await jobs.writes.fail(with: .quota(reason: "test"))
+            let id = try await engine.end(of: try await engine.run(JobRequest("echo", "x")).id).id
+            #expect(try await soon { try await logs.end(of: id) != nil })
+            try await engine.delete(id)
+            #expect(try await soon { try await logs.end(of: id) == nil })
+            #expect(await soon { await harness.outboxEnd(of: id) == 0 })
+            await jobs.writes.comeBack()
+            #expect(await soon { await engine.isIdle })
+            await #expect(throws: StorageError.notFound) { try await jobs.get(id) }
+        }
+    }
+
     @Test func `of several that delete a job while its record is read one deletes it`() async throws {
         let harness = try EngineHarness()
         let store = FaultyJobStore()

@@ -75,6 +75,30 @@ struct DiskFaultTests {
         #expect(try shim.drained(other) == 2)
     }
 
+    @Test("output leaves the disk its reserve, and goes on when there is more room") func reserve() throws {
+        let disk = try ScratchDisk(.tmpfs, megabytes: 16)
+        let file = try FileDescriptor.open(disk.path + "/filler", flags: O_WRONLY | O_CREAT)
+        guard posix_fallocate(file.number, 0, 10_000_000) == 0 else { throw SystemCallError.current("fallocate") }
+        let shim = try ShimProcess(outbox: disk.path + "/outbox")
+        shim.send(.configure(OutboxBudget(root: shim.outbox, nodeBytes: 1 << 30, reserveBytes: 64 << 20)))
+        let noise = try Noise(seed: 8, stdout: 5_000_000, stderr: 3_000_000)
+        let job = try shim.start(Noise.command, configure: noise.bind)
+        // An eighth of this disk.
+        let reserve = 2 << 20
+        let isReached = try eventually { try disk.free() < reserve }
+        #expect(isReached)
+        // Time for the pump to take all of it, if it did.
+        for _ in 0..<3 { #expect(try shim.exit(of: try shim.start(["true"])).exitCode == 0) }
+        #expect(try disk.free() >= reserve - (512 << 10))
+        #expect(try shim.contents(of: job).isAtEnd == false)
+        try file.truncate(to: 0)
+        #expect(try shim.exit(of: job).exitCode == 0)
+        #expect(try shim.drained(job) == 8_000_000)
+        let contents = try shim.contents(of: job)
+        #expect(contents.bytes[.stdout] == noise.stdout)
+        #expect(contents.bytes[.stderr] == noise.stderr)
+    }
+
     @Test("a log larger than its disk passes through, as a store takes it") func passing() throws {
         let disk = try ScratchDisk(.tmpfs, megabytes: 4)
         let shim = try ShimProcess(outbox: disk.path + "/outbox")

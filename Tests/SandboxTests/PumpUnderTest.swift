@@ -50,11 +50,12 @@ final class PumpUnderTest {
     func finish(_ job: OutboxJob) throws { try send(2, job) }
     func released(_ job: OutboxJob) throws { try send(3, job) }
 
-    func configure(nodeBytes: UInt64) throws {
+    func configure(nodeBytes: UInt64, reserveBytes: UInt64 = 0) throws {
         var writer = ByteWriter()
         writer.write(UInt8(4))
         writer.write(root)
         writer.write(nodeBytes)
+        writer.write(reserveBytes)
         try send(writer.bytes)
     }
 

@@ -12,7 +12,10 @@ struct ShimMessageTests {
 
     private static let requests: [(ShimRequest, String)] = [
         (.hello(lowest: 1, highest: 2), "060000000100" + "01000200"),
-        (.configure(OutboxBudget(root: "/o", nodeBytes: 258)), "100000000200" + "020000002f6f" + "0201000000000000"),
+        (
+            .configure(OutboxBudget(root: "/o", nodeBytes: 258, reserveBytes: 3)),
+            "180000000200" + "020000002f6f" + "0201000000000000" + "0300000000000000"
+        ),
         (.stop(job, grace: 5), "1a0000000400" + jobBytes + "0500000000000000"),
         (.kill(job), "120000000500" + jobBytes),
         (.acknowledge(job), "120000000600" + jobBytes),

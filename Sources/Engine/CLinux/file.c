@@ -35,6 +35,8 @@ int32_t joblet_move_mount(int32_t from, int32_t to_dirfd, const char *to) {
     return result(syscall(SYS_move_mount, from, "", to_dirfd, to, flags));
 }
 
+int32_t joblet_reserve(int32_t fd, int64_t bytes) { return result(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes)); }
+
 int32_t joblet_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data) {
     return result(mount(source, target, type, (unsigned long)flags, data));
 }

@@ -67,7 +67,8 @@ actor StateJournal {
             self.held = Mutex(held)
             number = (numbers.last ?? 0) + 1
             written = Atomic(number)
-            file = try StateJournal.create(directory, number)
+            // A disk that is full already keeps no daemon from starting: it is there to make room.
+            file = try StateJournal.create(directory, number, needsRoom: false)
         } catch {
             throw EngineError(.internal, "journal: \(error)")
         }
@@ -230,7 +231,7 @@ actor StateJournal {
         // Not while a sync is due: it must reach the file that the waiting entries are in.
         guard size > StateJournal.rotationBytes, waitingForSync.isEmpty else { return }
         do throws(SystemCallError) {
-            file = try StateJournal.create(directory, number + 1)
+            file = try StateJournal.create(directory, number + 1, needsRoom: true)
         } catch {
             // The old file serves as well.
             return
@@ -241,11 +242,21 @@ actor StateJournal {
         carryOver()
     }
 
-    private static func create(_ directory: String, _ number: UInt64) throws(SystemCallError) -> FileDescriptor {
+    /// Makes a file with room on the disk for all that it will hold: how jobs end can be recorded whatever fills the
+    /// disk meanwhile.
+    private static func create(
+        _ directory: String, _ number: UInt64, needsRoom: Bool
+    ) throws(SystemCallError) -> FileDescriptor {
         let path = "\(directory)/\(number).journal"
         let file = try FileDescriptor.open(path, flags: O_RDWR | O_CREAT | O_EXCL)
         do throws(SystemCallError) {
             try FailPoint.pass("journal.afterCreate")
+            do throws(SystemCallError) {
+                try file.reserve(rotationBytes)
+            } catch {
+                // A file system that cannot do it holds as many entries as it has room for.
+                guard !needsRoom || error.code == EOPNOTSUPP else { throw error }
+            }
             try Directory.synchronize(directory)
         } catch {
             // Its name must be free for the next attempt.

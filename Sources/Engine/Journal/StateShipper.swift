@@ -22,6 +22,10 @@ final class StateShipper: Sendable {
         var singles: [JournaledEntry] = []
         /// How many of `records` each job has.
         var pending: [JobID: Int] = [:]
+        /// Records of jobs that were deleted before a store took them: they go with the deletion.
+        var superseded: [JournaledEntry] = []
+        /// Whether a store may be taking the first of `records`.
+        var isPutting = false
         var isClosed = false
     }
 
@@ -61,6 +65,8 @@ final class StateShipper: Sendable {
         queue.withLock { queue in
             if entry.entry.isDeletion {
                 queue.singles.append(entry)
+                // A store that is full takes no record, and has room again by what is deleted.
+                if !queue.isPutting { StateShipper.supersede(&queue) }
             } else {
                 queue.records.append(entry)
                 queue.pending[entry.entry.job, default: 0] += 1
@@ -96,8 +102,12 @@ final class StateShipper: Sendable {
         for await _ in recordsCame.stream {
             do { try await Task.sleep(for: StateShipper.gathering) } catch { return }
             while true {
-                let batch = queue.withLock { Array($0.records.prefix(StateShipper.batch)) }
-                if batch.isEmpty { break }
+                let batch = nextBatch()
+                if batch.isEmpty {
+                    // What was put aside may have been all that a deletion waited for.
+                    singlesCame.continuation.yield()
+                    break
+                }
                 do throws(StorageError) {
                     try await put(batch)
                     backOff.reset()
@@ -105,11 +115,33 @@ final class StateShipper: Sendable {
                 } catch {
                     if await isolate(batch, error) { continue }
                     logger.warning("job records wait for their store", metadata: ["error": "\(error)"])
+                    _ = nextBatch(isPut: false)
+                    singlesCame.continuation.yield()
                     if isClosed { return }
                     guard await backOff.wait() else { return }
                 }
             }
         }
+    }
+
+    /// The records that are next, without those of jobs that were deleted since; `isPut` where a store gets them now.
+    private func nextBatch(isPut: Bool = true) -> [JournaledEntry] {
+        queue.withLock { queue in
+            StateShipper.supersede(&queue)
+            let batch = Array(queue.records.prefix(StateShipper.batch))
+            queue.isPutting = isPut && !batch.isEmpty
+            return batch
+        }
+    }
+
+    /// Puts the records aside whose jobs have a deletion: that does not wait for them.
+    private static func supersede(_ queue: inout Queue) {
+        let deleted = Set(queue.singles.lazy.filter(\.entry.isDeletion).map(\.entry.job))
+        guard !deleted.isEmpty else { return }
+        let needless = queue.records.filter { deleted.contains($0.entry.job) }
+        guard !needless.isEmpty else { return }
+        remove(needless, from: &queue)
+        queue.superseded += needless
     }
 
     /// Stores the newest record of each job in `entries`.
@@ -250,8 +282,10 @@ final class StateShipper: Sendable {
     /// Records that the store never took are not needed once their job is deleted.
     private func dropRecords(of id: JobID) async {
         let needless = queue.withLock { queue in
-            let found = queue.singles.filter { !$0.entry.isDeletion && $0.entry.job == id }
-            queue.singles.removeAll { !$0.entry.isDeletion && $0.entry.job == id }
+            let isNeedless: (JournaledEntry) -> Bool = { !$0.entry.isDeletion && $0.entry.job == id }
+            let found = (queue.singles + queue.superseded).filter(isNeedless)
+            queue.singles.removeAll(where: isNeedless)
+            queue.superseded.removeAll(where: isNeedless)
             return found
         }
         if !needless.isEmpty { await journal.shipped(needless) }

@@ -85,6 +85,13 @@ public final class FileDescriptor: Sendable {
         try retrying("ftruncate") { ftruncate(number, size) }
     }
 
+    /// Takes room on the disk for the file's first `bytes`, so that writing them needs none later; its size stays.
+    ///
+    /// ENOSPC where there is no room, EOPNOTSUPP where the file system cannot do it (fallocate(2)).
+    public func reserve(_ bytes: Int) throws(SystemCallError) {
+        try check(joblet_reserve(number, Int64(bytes)), "fallocate")
+    }
+
     /// Brings the file's data, and the metadata needed to read it, to the disk.
     public func synchronizeData() throws(SystemCallError) {
         try retrying("fdatasync") { fdatasync(number) }

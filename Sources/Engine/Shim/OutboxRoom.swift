@@ -1,3 +1,5 @@
+import Glibc
+import Kernel
 import Outbox
 import Sandbox
 
@@ -19,6 +21,19 @@ struct OutboxRoom {
         let limit = Int(clamping: budget.nodeBytes)
         if used >= limit { return true }
         return used >= limit - limit / 8 && job.outstanding * bytes.count > used
+    }
+
+    /// Whether the file system has no more free than is kept for records of state, whatever fills it.
+    ///
+    /// Of a small one an eighth is kept.
+    var isDiskAtReserve: Bool {
+        get throws(SystemCallError) {
+            guard let budget else { return false }
+            var status = statvfs()
+            try retrying("statvfs \(budget.root)") { statvfs(budget.root, &status) }
+            let reserve = min(budget.reserveBytes, UInt64(status.f_blocks) * UInt64(status.f_frsize) / 8)
+            return UInt64(status.f_bavail) * UInt64(status.f_frsize) < reserve
+        }
     }
 
     /// The size from which a segment is worth closing at a limit: small enough that the open segments of all

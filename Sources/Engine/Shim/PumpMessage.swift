@@ -36,8 +36,7 @@ enum PumpMessage {
             writer.write(job.low)
         case .configure(let budget):
             writer.write(UInt8(4))
-            writer.write(budget.root)
-            writer.write(budget.nodeBytes)
+            budget.encode(into: &writer)
         case .drained(let job, let position):
             writer.write(UInt8(5))
             writer.write(job.high)
@@ -57,9 +56,7 @@ enum PumpMessage {
             self = .add(try job(&reader), try OutputPlan(from: &reader), isFinished: try reader.readBool())
         case 2: self = .finish(try job(&reader))
         case 3: self = .released(try job(&reader))
-        case 4:
-            self = .configure(
-                OutboxBudget(root: try reader.readString(), nodeBytes: try reader.read(UInt64.self)))
+        case 4: self = .configure(try OutboxBudget(from: &reader))
         case 5: self = .drained(try job(&reader), position: try reader.read(UInt64.self))
         default: throw MalformedMessage("a pump message")
         }

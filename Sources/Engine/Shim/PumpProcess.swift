@@ -87,9 +87,10 @@ final class PumpProcess {
 
     private func serve(_ job: PumpedJob, _ stream: OutputStream) {
         attempt(job) { () throws(SystemCallError) in
-            let overLimit = room.isOver(job)
+            let (overLimit, isDiskFull) = (room.isOver(job), try room.isDiskAtReserve)
             // What is full stays full unless something of it can be released.
-            if overLimit { try job.makeReleasable(atLeast: room.leastSegment) }
+            if overLimit || isDiskFull { try job.makeReleasable(atLeast: room.leastSegment) }
+            guard !isDiskFull else { throw SystemCallError("leave the disk its reserve", code: ENOSPC) }
             switch try job.turn(stream, overLimit: overLimit, null: null) {
             case .moved(let count): largestMove = max(largestMove ?? 0, count)
             case .resting: largestMove = largestMove ?? 0
@@ -238,6 +239,7 @@ final class PumpProcess {
                 room.recount(job)
             }
             resume(.room)
+            resume(.disk)
         case .configure(let budget):
             room.configure(budget, active: jobs)
             resume(.room)

@@ -39,7 +39,8 @@ actor ShimFleet {
         self.runDirectory = runDirectory
         program = configuration.shimProgram
         budget = OutboxBudget(
-            root: configuration.outboxDirectory, nodeBytes: configuration.nodeOutboxLimit)
+            root: configuration.outboxDirectory, nodeBytes: configuration.nodeOutboxLimit,
+            reserveBytes: configuration.reserveBytes)
         self.cgroups = cgroups
         self.logger = logger
         self.report = report

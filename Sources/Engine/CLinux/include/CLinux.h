@@ -73,6 +73,8 @@ int32_t joblet_mknod_char(const char *path, uint32_t mode, uint32_t major, uint3
 #define JOBLET_O_PATH 010000000
 int32_t joblet_openat2(int32_t dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 int32_t joblet_open(int32_t dirfd, const char *path, int32_t flags, uint32_t mode);
+// Takes room on the disk for the first bytes of a file, whose size stays (fallocate(2), FALLOC_FL_KEEP_SIZE).
+int32_t joblet_reserve(int32_t fd, int64_t bytes);
 // A pipe, both ends close-on-exec: ends[0] is read, ends[1] written.
 int32_t joblet_pipe(int32_t ends[2]);
 int64_t joblet_splice(int32_t in, int32_t out, int64_t *out_offset, uint64_t length);

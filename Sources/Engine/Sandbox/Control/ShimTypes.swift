@@ -30,21 +30,26 @@ public struct OutboxBudget: Sendable, Hashable {
     public var root: String
     /// Bytes that data and index of all jobs may take.
     public var nodeBytes: UInt64
+    /// Bytes of the file system that output leaves free.
+    public var reserveBytes: UInt64
 
-    /// A budget of `nodeBytes` below `root`.
-    public init(root: String, nodeBytes: UInt64) {
+    /// A budget of `nodeBytes` below `root`, where `reserveBytes` stay free.
+    public init(root: String, nodeBytes: UInt64, reserveBytes: UInt64) {
         self.root = root
         self.nodeBytes = nodeBytes
+        self.reserveBytes = reserveBytes
     }
 
-    func encode(into writer: inout ByteWriter) {
+    package func encode(into writer: inout ByteWriter) {
         writer.write(root)
         writer.write(nodeBytes)
+        writer.write(reserveBytes)
     }
 
-    init(from reader: inout ByteReader) throws(MalformedMessage) {
+    package init(from reader: inout ByteReader) throws(MalformedMessage) {
         root = try reader.readString()
         nodeBytes = try reader.read(UInt64.self)
+        reserveBytes = try reader.read(UInt64.self)
     }
 }
 
