@@ -270,7 +270,8 @@ if !coreOnly {
             name: "ServerTests",
             dependencies: [
                 "Server", "JobletAPI", "JobletSecurity", "Engine", "Storage", "Backends", "TestSupport",
-                "DaemonSupport", "AWSSupport", "joblet", "persist", "state", "rnx", logging, grpcCore, grpcTransport,
+                "DaemonSupport", "AWSSupport", "YAML", "joblet", "persist", "state", "rnx", logging, grpcCore,
+                grpcTransport,
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: strict),

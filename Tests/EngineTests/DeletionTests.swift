@@ -39,7 +39,7 @@ struct DeletionTests {
             #expect(try await soon { try await logs.end(of: id) != nil })
             try await engine.delete(id)
             #expect(try await soon { try await logs.end(of: id) == nil })
-            #expect(await soon { await harness.outboxEnd(of: id) == 0 })
+            #expect(await soon { await engine.outboxEnd(of: id) == 0 })
             await jobs.writes.comeBack()
             #expect(await soon { await engine.isIdle })
             await #expect(throws: StorageError.notFound) { try await jobs.get(id) }
