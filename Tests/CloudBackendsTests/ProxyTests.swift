@@ -37,7 +37,8 @@ import Testing
                 let reply = try await http.send(HTTPRequest("GET", server.endpoint + "/moto-api/data.json"))
                 #expect(reply.status == 200)
             }
-            #expect(proxy.requests.map(\.line) == ["CONNECT 127.0.0.1:\(server.port) HTTP/1.1"])
+            // One for each connection, of which the server may end the first.
+            #expect(Set(proxy.requests.map(\.line)) == ["CONNECT 127.0.0.1:\(server.port) HTTP/1.1"])
         }
     }
 

@@ -17,15 +17,10 @@ public enum ParentProcess {
             return false
         }
         let watch = Watch(parent: FileDescriptor(owning: watched), signal: signal)
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        pthread_attr_setstacksize(&attributes, 256 << 10)
         var thread = pthread_t()
         let argument = Unmanaged.passRetained(watch)
         let status = pthread_create(
-            &thread, &attributes,
+            &thread, nil,
             { argument in
                 guard let argument else { return nil }
                 Unmanaged<Watch>.fromOpaque(argument).takeRetainedValue().run()
@@ -35,6 +30,7 @@ public enum ParentProcess {
             argument.release()
             return false
         }
+        pthread_detach(thread)
         return true
     }
 
