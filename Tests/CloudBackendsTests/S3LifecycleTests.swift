@@ -33,12 +33,13 @@ import Testing
 
     @Test func `a bucket without rules gets one, once`() async throws {
         let server = try MotoServer.shared.get()
-        var configuration = configuration(server.endpoint)
+        let configuration = configuration(server.endpoint)
         try await FaultProxy.run(upstream: server.port) { _ in
             .pass
         } _: { proxy in
-            configuration.aws = .test(endpoint: proxy.endpoint)
-            for _ in 0..<2 { try await S3LogStore(configuration, http: HTTPClient()).check() }
+            var watched = configuration
+            watched.aws = .test(endpoint: proxy.endpoint)
+            for _ in 0..<2 { try await S3LogStore(watched, http: HTTPClient()).check() }
             let puts = proxy.requests.filter { $0.line.hasPrefix("PUT") && $0.line.contains("lifecycle=") }
             let put = try #require(puts.first)
             #expect(puts.count == 1)

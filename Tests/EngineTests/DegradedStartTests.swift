@@ -130,6 +130,7 @@ struct DegradedStartTests {
         await jobs.reads.comeBack()
         #expect(await soon { harness.outboxes.isEmpty })
         #expect(await soon { !Directory.exists(harness.directory.path + "/staging/\(stray)") })
+        #expect(await soon { await engine.isIdle })
         #expect(try await engine.pruneLogs(all, archive: nil).deletedJobs.values.reduce(0, +) == 1)
         await engine.shutdown(stoppingJobs: true)
     }

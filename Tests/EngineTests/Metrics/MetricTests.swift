@@ -265,10 +265,13 @@ struct MetricTests {
             var jobs: [JobID] = []
             for _ in 0..<5 { jobs.append(try await engine.run(JobRequest("true")).id) }
             for job in jobs { _ = try await engine.end(of: job) }
-            await metrics.reads.stall()
+            await metrics.syncs.stall()
             await metrics.writes.release()
-            #expect(await soon { await metrics.reads.heldCount == 5 })
-            await metrics.reads.release()
+            await metrics.syncs.untilHeld()
+            await metrics.writes.stall()
+            await metrics.syncs.release()
+            #expect(await soon { await metrics.writes.heldCount == 5 })
+            await metrics.writes.release()
             #expect(await soon { await engine.isIdle })
             for job in [first] + jobs { #expect(await metrics.store.end(of: job) == 2) }
         }
