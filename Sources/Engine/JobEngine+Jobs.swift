@@ -1,3 +1,4 @@
+import Glibc
 import Kernel
 import Sandbox
 public import Storage
@@ -39,6 +40,7 @@ extension JobEngine {
     ) async throws(EngineError) -> Job {
         var specification = try JobSpecification(request, id: id, configuration: configuration, key: key, host: host)
         if let uploads { specification.uploads = await uploads.files }
+        try checkRoom()
         _ = try cgroups.plan(for: id, limits: specification.limits)
         let range = try reserve(id)
         var record = JobRecord(
@@ -55,6 +57,17 @@ extension JobEngine {
             if let range { ranges.release(range) }
             unfinished.remove(id)
             throw error
+        }
+    }
+
+    /// Throws `resourceExhausted` where the disk has no more room than is kept for the ends of the jobs that there are.
+    private nonisolated func checkRoom() throws(EngineError) {
+        let directory = configuration.dataDirectory
+        do throws(SystemCallError) {
+            guard try Directory.isAtReserve(configuration.reserveBytes, at: directory) else { return }
+            throw SystemCallError("the disk of \(directory) is full but for outbox.reserveBytes", code: ENOSPC)
+        } catch {
+            throw EngineError(.resourceExhausted, "\(error)")
         }
     }
 

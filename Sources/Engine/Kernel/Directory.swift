@@ -53,6 +53,14 @@ public enum Directory {
         return UInt64(status.f_bavail) * UInt64(status.f_frsize)
     }
 
+    /// Whether the file system of `path` has less free than `reserve` bytes; of a small one, than an eighth of it.
+    public static func isAtReserve(_ reserve: UInt64, at path: String) throws(SystemCallError) -> Bool {
+        var status = statvfs()
+        try retrying("statvfs \(path)") { statvfs(path, &status) }
+        let size = UInt64(status.f_frsize)
+        return UInt64(status.f_bavail) * size < min(reserve, UInt64(status.f_blocks) * size / 8)
+    }
+
     /// Whether something exists at `path`; links are not followed.
     public static func exists(_ path: String) -> Bool {
         var status = stat()

@@ -1,4 +1,3 @@
-import Glibc
 import Kernel
 import Outbox
 import Sandbox
@@ -24,15 +23,10 @@ struct OutboxRoom {
     }
 
     /// Whether the file system has no more free than is kept for records of state, whatever fills it.
-    ///
-    /// Of a small one an eighth is kept.
     var isDiskAtReserve: Bool {
         get throws(SystemCallError) {
             guard let budget else { return false }
-            var status = statvfs()
-            try retrying("statvfs \(budget.root)") { statvfs(budget.root, &status) }
-            let reserve = min(budget.reserveBytes, UInt64(status.f_blocks) * UInt64(status.f_frsize) / 8)
-            return UInt64(status.f_bavail) * UInt64(status.f_frsize) < reserve
+            return try Directory.isAtReserve(budget.reserveBytes, at: budget.root)
         }
     }
 

@@ -71,7 +71,8 @@ private struct CloudStorage: FaultyStorage {
         let endpoint = "\"\(cloud.endpoint)\""
         settings = [
             "storage.logs.backend": "s3", "storage.logs.s3.bucket": "logs", "storage.logs.s3.endpoint": endpoint,
-            "storage.logs.s3.createBucket": "true", "storage.state.backend": "dynamodb",
+            "storage.logs.s3.createBucket": "true", "storage.metrics.backend": "s3",
+            "storage.state.backend": "dynamodb",
             "storage.state.dynamodb.endpoint": endpoint, "storage.state.dynamodb.createTable": "true",
         ]
     }
