@@ -59,6 +59,33 @@ extension LogStoreBehaviour {
             }
             #expect(transcript == Transcript(runs))
         },
+        .init("a reader that stops while a great deal is written goes on where it was") { store in
+            let job = JobID.random()
+            var sample = SampleLog(seed: 12)
+            let text = sample.lines(bytes: 1 << 20).bytes
+            func write(_ numbers: Range<Int>) async throws {
+                for number in numbers {
+                    var run = FragmentRun(start: UInt64(number * text.count))
+                    run.append(stream: .stdout, time: Int64(number), bytes: text)
+                    try await store.append(run, to: job)
+                    if number % 8 == 7 { _ = try await store.sync([job]) }
+                }
+            }
+            try await write(0..<1)
+            var page = try await store.read(LogQuery(job: job), after: .start, maxBytes: 100_000)
+            try await write(1..<32)
+            var position = 0
+            while true {
+                // A page may reach into the next repetition of the text.
+                let start = position % text.count
+                let expected = (text[start...] + text[..<start]).prefix(page.bytes.count)
+                try #require(page.bytes.elementsEqual(expected))
+                position += page.bytes.count
+                if page.isLast { break }
+                page = try await store.read(LogQuery(job: job), after: page.next, maxBytes: 900_000)
+            }
+            #expect(position == 32 * text.count)
+        },
         .init("a cursor counts the gap notes that were read") { store in
             let job = JobID.random()
             var run = FragmentRun(start: 0)
