@@ -171,7 +171,7 @@ final class DaemonProcess {
             while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
                 let line = String(decoding: rest[..<end], as: UTF8.self)
                 rest = rest[rest.index(after: end)...]
-                if line.contains("listening") {
+                if line.contains("] listening | address=") {
                     waiting?.resume(returning: true)
                     waiting = nil
                 } else if waiting == nil, line.contains("[WARN]") || line.contains("[ERROR]") {
