@@ -277,12 +277,14 @@ extension DaemonTests.LogViewerTests {
             let job = try await client.shell("echo here; exec sleep 1000").jobUuid
             try await client.waitForOutput("here\n", of: job)
             let before = names(in: "/proc/\(process.pid)/fd").count
-            for _ in 0..<10 {
+            let connections = 20
+            for _ in 0..<connections {
                 try await daemon.connect(as: .viewer) { viewer in
                     for _ in 0..<5 { try await viewer.waitForOutput("here\n", of: job) }
                 }
             }
-            #expect(await holds { names(in: "/proc/\(process.pid)/fd").count <= before })
+            // The store may have opened the job's files meanwhile: a leak is one descriptor a connection or more.
+            #expect(await holds { names(in: "/proc/\(process.pid)/fd").count < before + connections })
             let stopped = try await client.jobs.stopJob(.with { $0.uuid = job })
             #expect(stopped.status == "STOPPED")
         }
