@@ -66,6 +66,35 @@ import Testing
         #expect((again.counts.requests["GET"] ?? 0) - opened <= 2)
     }
 
+    @Test func `a log that is read on and on takes few requests, whoever else reads`() async throws {
+        let server = try MotoServer.shared.get()
+        let configuration = configuration(server.endpoint)
+        let store = S3LogStore(configuration, http: HTTPClient())
+        try await store.check()
+        let job = JobID.random()
+        var sample = SampleLog(seed: 6)
+        let runs = (0..<32).map { _ in sample.lines(bytes: 1 << 20) }
+        for run in runs { try await store.append(run, to: job) }
+        #expect(try await store.sync([job]) == [job: 32 << 20])
+        let again = S3LogStore(configuration, http: HTTPClient())
+        let query = LogQuery(job: job)
+        #expect(try await again.statistics(of: job).bytes == 32 << 20)
+        let opened = again.counts.requests["GET"] ?? 0
+        let bytes = runs.flatMap(\.bytes)
+        #expect(try await again.transcript(of: query).bytes == bytes)
+        let alone = (again.counts.requests["GET"] ?? 0) - opened
+        print("GETs for 32 MiB of one job: \(alone)")
+        #expect(alone <= 8)
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for _ in 0..<8 {
+                group.addTask { try await again.transcript(of: query).bytes == bytes }
+            }
+            for try await isRight in group { #expect(isRight) }
+        }
+        // No more than a request a block for each of them.
+        #expect((again.counts.requests["GET"] ?? 0) - opened <= alone + 8 * 33)
+    }
+
     @Test func `memory is bounded however many jobs write`() async throws {
         let server = try MotoServer.shared.get()
         var configuration = configuration(server.endpoint)

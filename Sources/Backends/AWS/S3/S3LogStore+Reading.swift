@@ -70,8 +70,14 @@ extension S3LogStore {
                     content = block
                 } else {
                     if ahead.isEmpty {
-                        let end = readAhead(from: index, in: stored, maxBytes: maxBytes) { isWanted($0, page) }
-                        ahead = try await contents(of: Array(stored[index..<end]), query.job).reversed()
+                        var text = header.textLength
+                        ahead = try await contents(
+                            from: index, in: stored, of: query.job,
+                            where: { isWanted($0, page) && $0.start.position < query.endPosition ?? .max }
+                        ) { header in
+                            defer { text += header.textLength }
+                            return text < maxBytes
+                        }.reversed()
                     }
                     content = ahead.removeLast()
                 }

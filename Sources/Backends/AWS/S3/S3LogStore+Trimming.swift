@@ -63,7 +63,7 @@ extension S3LogStore {
             end += 1
         }
         do throws(StorageError) {
-            var stored = try await bytes(of: Array(blocks[index..<end]), of: job)
+            var stored = try await bytes(of: blocks[index..<end], of: job)
             guard let first = stored[0].behindNote() else { return nil }
             stored[0] = first
             return stored

@@ -2,7 +2,7 @@ import Backends
 public import Storage
 
 extension S3MetricStore {
-    /// Text that one request reads for a page.
+    /// Text that is inflated for a page at once.
     private static let readText = 4 << 20
 
     public func end(of job: JobID) async throws(StorageError) -> UInt64? {
@@ -58,14 +58,14 @@ extension S3MetricStore {
                     samples = content
                 } else {
                     if ahead.isEmpty {
-                        var found = Int(header.member.count)
-                        let end = readAhead(from: index, in: stored, maxBytes: Self.readText) { header in
-                            guard found < limit, isWanted(header), !isPast(header.member.first, header.member.earliest)
-                            else { return false }
-                            found += Int(header.member.count)
-                            return true
-                        }
-                        ahead = try await contents(of: Array(stored[index..<end]), query.job).reversed()
+                        var (count, text) = (Int(header.member.count), header.textLength)
+                        ahead = try await contents(
+                            from: index, in: stored, of: query.job,
+                            where: { isWanted($0) && !isPast($0.member.first, $0.member.earliest) }
+                        ) { header in
+                            defer { (count, text) = (count + Int(header.member.count), text + header.textLength) }
+                            return count < limit && text < Self.readText
+                        }.reversed()
                     }
                     samples = ahead.removeLast()
                 }

@@ -21,7 +21,7 @@ extension S3MetricStore {
             if first == blocks.count {
                 rest = try await newest(of: cut, of: job, within: bytes).map { [$0] } ?? []
             } else if state.catalogue.packs[cut.key] == nil {
-                rest = try await self.bytes(of: Array(blocks[first...].prefix { $0.key == cut.key }), of: job)
+                rest = try await self.bytes(of: blocks[first...].prefix { $0.key == cut.key }, of: job)
             } else {
                 rest = []
             }

@@ -35,7 +35,7 @@ extension S3Store {
         series.trim(to: trim.end, by: entries, key: key)
         // What is known of its end may be otherwise now: whoever needs it reads the job again.
         state.series[series.job] = nil
-        state.recent.removeAll { $0.job == series.job }
+        forgetContents(of: series.job)
         for key in state.catalogue.trim(series.job, by: trim, keeping: Set(series.blocks.map(\.key))) {
             try? await bucket.delete(key)
             state.catalogue.remove(pack: key)

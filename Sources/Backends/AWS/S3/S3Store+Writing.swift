@@ -77,7 +77,7 @@ extension S3Store {
             try await bucket.put(S3Catalogue.deletedFolder + job.description, [])
         }
         if let series = state.series.removeValue(forKey: job) { state.bytesInMemory -= series.bytesInMemory }
-        state.recent.removeAll { $0.job == job }
+        forgetContents(of: job)
         for key in state.catalogue.bury(job) {
             try await bucket.delete(key)
             state.catalogue.remove(pack: key)

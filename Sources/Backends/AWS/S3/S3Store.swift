@@ -37,6 +37,8 @@ final class S3StoreState<Series: S3Series, Content> {
     var series: [JobID: Series] = [:]
     /// Blocks that were read last, the newest at the end.
     var recent: [(job: JobID, header: Series.Header, content: Content)] = []
+    /// Parts of objects some of whose blocks wait for a reader, the one that was used last at the end.
+    var parts: [S3Part] = []
     /// Jobs that are being trimmed, to which nobody may append meanwhile.
     var trimming: Set<JobID> = []
     /// Bytes of all jobs that wait to be written.
