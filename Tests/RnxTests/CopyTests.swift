@@ -9,7 +9,7 @@ import Testing
 @Suite struct CopyTests {
     private func folder(_ path: String, _ mode: UInt32 = 0o755) -> Joblet_Ext_CopyHeader {
         .with {
-            $0.path = path
+            $0.path = Data(path.utf8)
             $0.isDirectory = true
             $0.mode = mode
         }
@@ -17,7 +17,7 @@ import Testing
 
     private func file(_ path: String, _ size: UInt64, _ mode: UInt32 = 0o644) -> Joblet_Ext_CopyHeader {
         .with {
-            $0.path = path
+            $0.path = Data(path.utf8)
             $0.size = size
             $0.mode = mode
         }
@@ -25,8 +25,8 @@ import Testing
 
     private func link(_ path: String, _ target: String) -> Joblet_Ext_CopyHeader {
         .with {
-            $0.path = path
-            $0.symlinkTarget = target
+            $0.path = Data(path.utf8)
+            $0.symlinkTarget = Data(target.utf8)
         }
     }
 
@@ -115,7 +115,21 @@ import Testing
             ("l", "a/../../x", false), ("l", "a/b", true), ("", "x", false), ("l", "", false), ("l", ".", true),
         ])
     func links(_ path: String, _ target: String, _ isAllowed: Bool) throws {
-        #expect(try CopyPath(path).allows(target: target) == isAllowed)
+        #expect(try CopyPath(Data(path.utf8)).allows(target: Data(target.utf8)) == isAllowed)
+    }
+
+    @Test func `Names that are not UTF-8 arrive as they are`() async throws {
+        try await withFolder { destination in
+            let name = Data([UInt8(ascii: "n"), 0xff])
+            let copy = try CopyWriter(destination, name: "out")
+            try copy.begin(folder(""))
+            try copy.begin(.with { ($0.path, $0.isDirectory, $0.mode) = (name, true, 0o755) })
+            try copy.begin(.with { ($0.path, $0.size, $0.mode) = (name + Data("/file".utf8), 2, 0o644) })
+            try copy.write(Data("hi".utf8))
+            try copy.begin(.with { ($0.path, $0.symlinkTarget) = (Data("link".utf8), name) })
+            #expect(try copy.finish().skipped.isEmpty)
+            #expect(try text(destination + "/out/link/file") == "hi")
+        }
     }
 
     @Test func `A link that is left out is reported`() async throws {

@@ -300,8 +300,9 @@ extension DaemonTests.CopyTests {
                 case .header(let header):
                     entries.append(
                         Entry(
-                            path: header.path, mode: header.mode, isDirectory: header.isDirectory,
-                            link: header.symlinkTarget))
+                            path: String(decoding: header.path, as: UTF8.self), mode: header.mode,
+                            isDirectory: header.isDirectory,
+                            link: String(decoding: header.symlinkTarget, as: UTF8.self)))
                 case .content(let bytes):
                     try #require(!entries.isEmpty)
                     entries[entries.count - 1].content += String(decoding: bytes, as: UTF8.self)

@@ -14,24 +14,7 @@ public enum Directory {
 
     /// The names in the directory at `path`, unsorted, without `.` and `..`.
     public static func names(in path: String) throws(SystemCallError) -> [String] {
-        guard let stream = opendir(path) else { throw .current("opendir \(path)") }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
-    }
-
-    /// Removes `path` and everything below it, without following links; no error where it is missing.
-    public static func removeTree(_ path: String) throws(SystemCallError) {
-        if unlink(path) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM else { throw .current("unlink \(path)") }
-        for name in try names(in: path) { try removeTree("\(path)/\(name)") }
-        if rmdir(path) != 0, errno != ENOENT { throw .current("rmdir \(path)") }
+        try FileName.all(in: try FileDescriptor.openDirectory(path)).map(\.description)
     }
 
     /// Brings the names in the directory at `path` to the disk.

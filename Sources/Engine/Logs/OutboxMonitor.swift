@@ -13,6 +13,8 @@ actor OutboxMonitor {
         var limit: UInt64
         /// Bytes that are free on the file system of the outboxes.
         var free: UInt64
+        /// Whether that is no more than the reserve: then the pumps take nothing, and no job begins.
+        var isAtReserve: Bool
         /// Jobs that have used up their own part, and their bytes.
         var full: [JobID: UInt64] = [:]
 
@@ -46,7 +48,9 @@ actor OutboxMonitor {
     /// What is used now.
     func room() -> Room {
         let root = configuration.outboxDirectory
-        var room = Room(limit: configuration.nodeOutboxLimit, free: Directory.freeBytes(at: root))
+        var room = Room(
+            limit: configuration.nodeOutboxLimit, free: Directory.freeBytes(at: root),
+            isAtReserve: (try? Directory.isAtReserve(configuration.reserveBytes, at: root)) ?? false)
         for (job, bytes) in OutboxUsage.all(root: root) {
             room.bytes += UInt64(bytes)
             guard UInt64(bytes) >= configuration.maxJobOutboxBytes else { continue }
@@ -57,7 +61,7 @@ actor OutboxMonitor {
 
     /// Logs what has changed since the last look.
     private func report(_ room: Room) {
-        let last = known ?? Room(limit: room.limit, free: .max)
+        let last = known ?? Room(limit: room.limit, free: .max, isAtReserve: false)
         known = room
         for (job, bytes) in room.full where last.full[job] == nil {
             logger.warning(
@@ -73,11 +77,12 @@ actor OutboxMonitor {
                 room.isNodeFull ? "the outboxes are full: jobs wait or lose output" : "the outboxes have room again",
                 metadata: ["bytes": "\(room.bytes)", "limit": "\(room.limit)"])
         }
-        let (isLow, wasLow) = (room.free < configuration.reserveBytes, last.free < configuration.reserveBytes)
-        if isLow != wasLow {
+        if room.isAtReserve != last.isAtReserve {
             logger.log(
-                level: isLow ? .error : .info,
-                isLow ? "the disk of the outboxes is nearly full" : "the disk of the outboxes has room again",
+                level: room.isAtReserve ? .error : .info,
+                room.isAtReserve
+                    ? "the disk of the outboxes is nearly full: jobs wait or lose output, and none begins"
+                    : "the disk of the outboxes has room again",
                 metadata: ["path": "\(configuration.outboxDirectory)", "freeBytes": "\(room.free)"])
         }
     }

@@ -7,8 +7,8 @@ public import Storage
 public actor KeptFiles {
     /// An entry of the copied tree.
     public struct Entry: Sendable, Hashable {
-        /// The path below the copied one; empty for that one itself.
-        public let path: String
+        /// The path below the copied one, of any bytes but NUL; empty for that one itself.
+        public let path: [UInt8]
         /// Permission bits.
         public let mode: UInt32
         /// Whether it is a directory.
@@ -16,7 +16,7 @@ public actor KeptFiles {
         /// Bytes of content that follow.
         public let size: UInt64
         /// Where a symbolic link points to; empty for others.
-        public let linkDestination: String
+        public let linkDestination: [UInt8]
     }
 
     /// What comes next.
@@ -31,7 +31,7 @@ public actor KeptFiles {
 
     private let thread = BlockingExecutor.shared.thread()
     private let root: FileDescriptor
-    private var pending: [(relative: String, shown: String)]
+    private var pending: [(relative: FileName, shown: FileName)]
     private var file: FileDescriptor?
     private var offset: UInt64 = 0
     private var left: UInt64 = 0
@@ -46,7 +46,7 @@ public actor KeptFiles {
             throw EngineError(
                 error.code == ENOENT ? .notFound : .unavailable, "the work directory cannot be read: \(error)")
         }
-        pending = [(path.components.isEmpty ? "." : path.description, "")]
+        pending = [(FileName(path.components.isEmpty ? "." : path.description), FileName(""))]
     }
 
     /// The next entry or part of a file; nil after the last. Sockets, devices and pipes are passed over.
@@ -79,53 +79,44 @@ public actor KeptFiles {
     }
 
     /// The entry at `relative`; nil where it is no file, or is gone or replaced since its directory was read.
-    private func open(_ relative: String, _ shown: String) throws(SystemCallError) -> Entry? {
+    private func open(_ relative: FileName, _ shown: FileName) throws(SystemCallError) -> Entry? {
         do {
             return try openNow(relative, shown)
         } catch {
             guard !shown.isEmpty, [ENOENT, ENOTDIR, ELOOP, EXDEV].contains(error.code) else { throw error }
-            // Such a name was not read as it is: the file is there, and must not be missing silently.
-            if relative.unicodeScalars.contains("\u{fffd}") {
-                throw SystemCallError("a file name below \(shown) is not UTF-8", code: EILSEQ)
-            }
             return nil
         }
     }
 
-    private func openNow(_ relative: String, _ shown: String) throws(SystemCallError) -> Entry? {
+    private func openNow(_ relative: FileName, _ shown: FileName) throws(SystemCallError) -> Entry? {
         // The job may have made any link, and may be changing the tree now: nothing leaves the directory.
         let resolve = UInt64(JOBLET_RESOLVE_BENEATH | JOBLET_RESOLVE_NO_SYMLINKS)
         let path = FileDescriptor(
             owning: try check(
                 joblet_openat2(
-                    root.number, relative, UInt64(JOBLET_O_PATH | O_NOFOLLOW | O_CLOEXEC), 0, resolve),
+                    root.number, relative.cString, UInt64(JOBLET_O_PATH | O_NOFOLLOW | O_CLOEXEC), 0, resolve),
                 "open \(relative)"))
         var status = stat()
         try retrying("stat \(relative)") { fstat(path.number, &status) }
         let mode = UInt32(status.st_mode & 0o777)
         switch status.st_mode & S_IFMT {
         case S_IFDIR:
-            let names = try Directory.names(in: "/proc/self/fd/\(path.number)")
-            for name in names.sorted(by: >) {
-                pending.append(
-                    (
-                        relative == "." ? name : "\(relative)/\(name)", shown.isEmpty ? name : "\(shown)/\(name)"
-                    ))
+            let names = try FileName.all(in: FileDescriptor.openDirectory("/proc/self/fd/\(path.number)"))
+            for name in names.sorted(by: { $1.bytes.lexicographicallyPrecedes($0.bytes) }) {
+                pending.append((relative.appending(name), shown.appending(name)))
             }
-            return Entry(path: shown, mode: mode, isDirectory: true, size: 0, linkDestination: "")
+            return Entry(path: shown.bytes, mode: mode, isDirectory: true, size: 0, linkDestination: [])
         case S_IFREG:
             // The same file once more: at its name the job may have put a pipe, on which open(2) waits.
             file = try FileDescriptor.open("/proc/self/fd/\(path.number)", flags: O_RDONLY | O_NONBLOCK)
             offset = 0
             left = UInt64(status.st_size)
-            return Entry(path: shown, mode: mode, isDirectory: false, size: left, linkDestination: "")
+            return Entry(path: shown.bytes, mode: mode, isDirectory: false, size: left, linkDestination: [])
         case S_IFLNK:
             var buffer = [CChar](repeating: 0, count: 4096)
             let count = try retrying("readlink \(relative)") { readlinkat(path.number, "", &buffer, buffer.count) }
-            let bytes = buffer.prefix(count).map { UInt8(bitPattern: $0) }
-            return Entry(
-                path: shown, mode: mode, isDirectory: false, size: 0,
-                linkDestination: String(decoding: bytes, as: UTF8.self))
+            let destination = buffer.prefix(count).map { UInt8(bitPattern: $0) }
+            return Entry(path: shown.bytes, mode: mode, isDirectory: false, size: 0, linkDestination: destination)
         default: return nil
         }
     }

@@ -70,11 +70,11 @@ extension Joblet_Ext_CopyChunk {
         self.init()
         switch piece {
         case .entry(let entry):
-            header.path = entry.path
+            header.path = Data(entry.path)
             header.mode = entry.mode
             header.isDirectory = entry.isDirectory
             header.size = entry.size
-            header.symlinkTarget = entry.linkDestination
+            header.symlinkTarget = Data(entry.linkDestination)
         case .content(let bytes): content = Data(bytes)
         }
     }

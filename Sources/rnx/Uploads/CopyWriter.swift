@@ -17,7 +17,7 @@ final class CopyWriter {
     private let destination: String
     /// The folder that holds the copy, and the name of the copy in it.
     private let parent: Descriptor
-    private let name: String
+    private let name: CopyPath.Name
 
     private var file: CopiedFile?
     private var folderModes: [(path: CopyPath, mode: mode_t)] = []
@@ -32,7 +32,7 @@ final class CopyWriter {
         let folder: String
         if isDirectory {
             folder = destination
-            self.name = name
+            self.name = Array(name.utf8CString)
             self.destination = destination.hasSuffix("/") ? destination + name : "\(destination)/\(name)"
         } else {
             let parts = destination.split(separator: "/")
@@ -40,7 +40,7 @@ final class CopyWriter {
                 throw Failure(.local, "\(destination): no such directory")
             }
             folder = (destination.hasPrefix("/") ? "/" : "") + parts.dropLast().joined(separator: "/")
-            self.name = String(last)
+            self.name = Array(String(last).utf8CString)
             self.destination = destination
         }
         parent = try Descriptor(Glibc.open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), folder)
@@ -51,18 +51,18 @@ final class CopyWriter {
         try endFile()
         let path = try CopyPath(header.path)
         let folder = try self.folder(of: path)
-        let name = path.name.isEmpty ? self.name : path.name
+        let (name, shown) = (path.name ?? self.name, CopyPath.text(header.path))
         // Bits that give rights to others than the owner of the copy are of no use here.
         let mode = mode_t(header.mode & 0o777)
         if !header.symlinkTarget.isEmpty {
             try link(name, in: folder, path: path, target: header.symlinkTarget)
         } else if header.isDirectory {
             // Writable until everything is in it.
-            guard mkdirat(folder.number, name, 0o700) == 0 || errno == EEXIST else { throw shown(header.path) }
-            _ = try open(name, in: folder, shownAs: header.path)
+            guard mkdirat(folder.number, name, 0o700) == 0 || errno == EEXIST else { throw failure(shown) }
+            _ = try open(name, in: folder, shownAs: shown)
             folderModes.append((path, mode))
         } else {
-            file = try CopiedFile(name: name, mode: mode, size: header.size, folder: folder, shown: header.path)
+            file = try CopiedFile(name: name, mode: mode, size: header.size, folder: folder, shown: shown)
         }
     }
 
@@ -76,9 +76,9 @@ final class CopyWriter {
     func finish() throws -> CopyResult {
         try endFile()
         for (path, mode) in folderModes.reversed() {
-            let name = path.name.isEmpty ? self.name : path.name
-            let folder = try open(name, in: self.folder(of: path), shownAs: name)
-            guard fchmod(folder.number, mode) == 0 else { throw shown(name) }
+            let name = path.name ?? self.name
+            let folder = try open(name, in: self.folder(of: path), shownAs: CopyPath.text(name))
+            guard fchmod(folder.number, mode) == 0 else { throw failure(CopyPath.text(name)) }
         }
         return CopyResult(destination: destination, files: files, bytes: bytes, skipped: skipped)
     }
@@ -92,27 +92,28 @@ final class CopyWriter {
     }
 
     private func folder(of path: CopyPath) throws -> Descriptor {
-        guard !path.name.isEmpty else { return parent }
+        guard path.name != nil else { return parent }
         return try ([name] + path.folders).reduce(parent) { folder, name in
-            try open(name, in: folder, shownAs: name)
+            try open(name, in: folder, shownAs: CopyPath.text(name))
         }
     }
 
-    private func open(_ name: String, in folder: Descriptor, shownAs shown: String) throws -> Descriptor {
+    private func open(_ name: CopyPath.Name, in folder: Descriptor, shownAs shown: String) throws -> Descriptor {
         let number = openat(folder.number, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         return try Descriptor(number, shown)
     }
 
-    private func link(_ name: String, in folder: Descriptor, path: CopyPath, target: String) throws {
+    private func link(_ name: CopyPath.Name, in folder: Descriptor, path: CopyPath, target: Data) throws {
         guard path.allows(target: target) else {
-            skipped.append("\(name) -> \(target)")
+            skipped.append("\(CopyPath.text(name)) -> \(CopyPath.text(target))")
             return
         }
-        guard unlinkat(folder.number, name, 0) == 0 || errno == ENOENT else { throw shown(name) }
-        guard symlinkat(target, folder.number, name) == 0 else { throw shown(name) }
+        guard unlinkat(folder.number, name, 0) == 0 || errno == ENOENT,
+            symlinkat(target.map { CChar(bitPattern: $0) } + [0], folder.number, name) == 0
+        else { throw failure(CopyPath.text(name)) }
     }
 
-    private func shown(_ path: String) -> Failure {
+    private func failure(_ path: String) -> Failure {
         Failure(.local, "cannot write \(path.isEmpty ? destination : path): \(systemText(errno))")
     }
 }
@@ -120,7 +121,7 @@ final class CopyWriter {
 /// A file that appears under its name when it is complete.
 private final class CopiedFile {
     let size: UInt64
-    private let name: String
+    private let name: CopyPath.Name
     private let shown: String
     private let temporary: String
     private let folder: Descriptor
@@ -129,9 +130,9 @@ private final class CopiedFile {
     private var written: UInt64 = 0
     private var isPublished = false
 
-    init(name: String, mode: mode_t, size: UInt64, folder: Descriptor, shown: String) throws {
+    init(name: CopyPath.Name, mode: mode_t, size: UInt64, folder: Descriptor, shown: String) throws {
         self.name = name
-        self.shown = shown.isEmpty ? name : shown
+        self.shown = shown.isEmpty ? CopyPath.text(name) : shown
         self.mode = mode
         self.size = size
         self.folder = folder

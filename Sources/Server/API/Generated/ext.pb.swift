@@ -153,8 +153,8 @@ public nonisolated struct Joblet_Ext_CopyHeader: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// relative to the copied path; empty for that path itself
-  public var path: String = String()
+  /// relative to the copied path, of any bytes but NUL; empty for that path itself
+  public var path: Data = Data()
 
   /// permission bits
   public var mode: UInt32 = 0
@@ -165,7 +165,7 @@ public nonisolated struct Joblet_Ext_CopyHeader: Sendable {
   public var size: UInt64 = 0
 
   /// not empty for a symbolic link
-  public var symlinkTarget: String = String()
+  public var symlinkTarget: Data = Data()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -605,11 +605,11 @@ nonisolated extension Joblet_Ext_CopyHeader: SwiftProtobuf.Message, SwiftProtobu
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.path) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.isDirectory) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.size) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.symlinkTarget) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self.symlinkTarget) }()
       default: break
       }
     }
@@ -617,7 +617,7 @@ nonisolated extension Joblet_Ext_CopyHeader: SwiftProtobuf.Message, SwiftProtobu
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
     if !self.path.isEmpty {
-      try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
+      try visitor.visitSingularBytesField(value: self.path, fieldNumber: 1)
     }
     if self.mode != 0 {
       try visitor.visitSingularUInt32Field(value: self.mode, fieldNumber: 2)
@@ -629,7 +629,7 @@ nonisolated extension Joblet_Ext_CopyHeader: SwiftProtobuf.Message, SwiftProtobu
       try visitor.visitSingularUInt64Field(value: self.size, fieldNumber: 4)
     }
     if !self.symlinkTarget.isEmpty {
-      try visitor.visitSingularStringField(value: self.symlinkTarget, fieldNumber: 5)
+      try visitor.visitSingularBytesField(value: self.symlinkTarget, fieldNumber: 5)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
