@@ -50,7 +50,8 @@ package final class MotoServer: Sendable {
         endpoint = "\(certificate == nil ? "http" : "https")://127.0.0.1:\(port)"
     }
 
-    deinit { process.withLock { $0.terminate() } }
+    // It does not hear SIGTERM: the signals that its parent blocks stay blocked.
+    deinit { process.withLock { _ = kill($0.processIdentifier, SIGKILL) } }
 
     /// The configuration of a client that this server answers.
     package func configuration(_ change: (inout AWSConfiguration) -> Void = { _ in }) -> AWSConfiguration {

@@ -83,7 +83,7 @@ struct AdmissionTests {
 
     @Test func `a second stop gives no second grace period`() async throws {
         let harness = try EngineHarness()
-        try await harness.withEngine(configure: { $0.stopGrace = 1_000_000_000 }) { engine in
+        try await harness.withEngine(configure: { $0.stopGrace = 5_000_000_000 }) { engine in
             let job = try await engine.run(
                 .script("trap 'echo caught >> caught' TERM; : > ready; while :; do sleep 0.05; done"))
             #expect(await soon { Directory.exists(harness.work(of: job.id) + "/ready") })

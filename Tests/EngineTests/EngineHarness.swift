@@ -182,7 +182,7 @@ extension JobRequest {
 /// Looks at `condition` every few milliseconds until it holds; whether it did within `limit`.
 ///
 /// For what is told by no event; leaves the thread to others.
-func soon(within limit: Duration = .seconds(30), _ condition: () async throws -> Bool) async rethrows -> Bool {
+func soon(within limit: Duration = .seconds(90), _ condition: () async throws -> Bool) async rethrows -> Bool {
     let end = ContinuousClock.now + limit
     while ContinuousClock.now < end {
         if try await condition() { return true }

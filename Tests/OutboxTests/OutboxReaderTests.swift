@@ -39,7 +39,7 @@ struct OutboxReaderTests {
         thread.start()
         let reader = try #require(try outbox.reader())
         var reading = Reading()
-        let deadline = SystemClock.sinceBoot() + 30_000_000_000
+        let deadline = SystemClock.sinceBoot() + 120_000_000_000
         while !reader.isAtEnd, SystemClock.sinceBoot() < deadline { try reading.follow(reader, maxBytes: 777) }
         done.wait()
         #expect(expected.failure == nil)

@@ -6,7 +6,7 @@ import Testing
 @testable import rnx
 
 /// What a user is told when no conversation comes about.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ConnectionTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ConnectionTests {
     @Test func `A server that is not there is named`() async throws {
         try await withFolder { folder in
             try TestCertificates().configure(folder, port: 1)
@@ -56,7 +56,7 @@ import Testing
                 #expect(result.errors.contains("Error: cannot reach joblet at 127.0.0.1:\(silent): no answer"))
                 #expect(result.status == 1)
             }
-            #expect(ContinuousClock.now - start < .seconds(14))
+            #expect(ContinuousClock.now - start < .seconds(30))
         }
     }
 

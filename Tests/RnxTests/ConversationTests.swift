@@ -10,7 +10,7 @@ import Testing
 @testable import rnx
 
 /// The program as a process of its own, against a server on a real connection.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ConversationTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ConversationTests {
     private let id = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 
     private func job(_ status: String, exitCode: Int32 = 0, signal: Int32 = 0) -> Joblet_GetJobStatusRes {
@@ -142,6 +142,7 @@ import Testing
                     pid.withLock { $0 = process.processIdentifier }
                 }
                 await arrivals.next()
+                while pid.withLock({ $0 }) == 0 { await Task.yield() }
                 kill(pid.withLock { $0 }, SIGINT)
                 let ended = try await result
                 #expect(ended.status == code, "\(line)")
@@ -275,7 +276,7 @@ import Testing
         func header(_ path: String, size: UInt64 = 0, folder: Bool = false) -> Joblet_Ext_CopyChunk {
             .with {
                 $0.header = .with {
-                    $0.path = path
+                    $0.path = Data(path.utf8)
                     $0.size = size
                     $0.isDirectory = folder
                     $0.mode = 0o755

@@ -7,7 +7,7 @@ import Testing
 
 @testable import rnx
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct MetricsTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct MetricsTests {
     private static let id = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 
     private static func sample(_ sequence: UInt64, at seconds: Int64 = 1_705_314_601) -> Joblet_JobMetricsSample {

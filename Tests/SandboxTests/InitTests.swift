@@ -32,6 +32,9 @@ struct InitTests {
 
     private static let orphans = """
         import os, time
+        def state(p):
+            try: return open(f'/proc/{p}/stat').read().rsplit(')')[1].split()[0]
+            except (FileNotFoundError, ProcessLookupError): return ''
         for _ in range(20):
             if os.fork() == 0:
                 if os.fork() == 0: os._exit(0)
@@ -39,8 +42,7 @@ struct InitTests {
             os.wait()
         deadline = time.monotonic() + 10
         while True:
-            states = [open(f'/proc/{p}/stat').read().rsplit(')')[1].split()[0]
-                      for p in os.listdir('/proc') if p.isdigit() and os.path.exists(f'/proc/{p}/stat')]
+            states = [state(p) for p in os.listdir('/proc') if p.isdigit()]
             if states.count('Z') == 0 or time.monotonic() > deadline: break
             time.sleep(0.001)
         print(os.getpid(), 'zombies' if 'Z' in states else 'none')

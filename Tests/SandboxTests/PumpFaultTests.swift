@@ -175,16 +175,7 @@ struct PumpFaultTests {
     }
 
     @Test("jobs beyond the usual limit on open files run, and have that limit themselves") func manyFiles() throws {
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        let usual = limit
-        limit.rlim_cur = 80
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        let shim: ShimProcess
-        do {
-            defer { var usual = usual; setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &usual) }
-            shim = try ShimProcess()
-        }
+        let shim = try ShimProcess(openFiles: 80)
         let jobs = try (0..<40).map { _ in try shim.start(["sh", "-c", "ulimit -n; exec sleep 1000"]) }
         for job in jobs {
             _ = try shim.started(job)

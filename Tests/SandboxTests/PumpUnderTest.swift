@@ -78,7 +78,7 @@ final class PumpUnderTest {
     }
 
     /// Waits for a log to be complete: the job and the position of its end.
-    func nextDrained(seconds: Int32 = 30) throws -> (job: OutboxJob, position: UInt64) {
+    func nextDrained(seconds: Int32 = 90) throws -> (job: OutboxJob, position: UInt64) {
         guard let control else { throw SystemCallError("receive", code: ENOTCONN) }
         var waiting = pollfd(fd: control.number, events: Int16(POLLIN), revents: 0)
         guard poll(&waiting, 1, seconds * 1000) > 0 else { throw SystemCallError("no message", code: ETIMEDOUT) }
@@ -94,7 +94,7 @@ final class PumpUnderTest {
     func abandon() { control = nil }
 
     /// Waits until the pump has ended.
-    func waitForEnd(seconds: Int32 = 30) throws -> Bool {
+    func waitForEnd(seconds: Int32 = 90) throws -> Bool {
         let process = FileDescriptor(owning: try check(joblet_pidfd_open(pid), "pidfd_open"))
         var waiting = pollfd(fd: process.number, events: Int16(POLLIN), revents: 0)
         return poll(&waiting, 1, seconds * 1000) > 0

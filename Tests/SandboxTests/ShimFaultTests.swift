@@ -18,7 +18,7 @@ struct ShimFaultTests {
 
     private static func waitForEnd(of process: FileDescriptor) -> Bool {
         var waiting = pollfd(fd: process.number, events: Int16(POLLIN), revents: 0)
-        return poll(&waiting, 1, 30_000) == 1
+        return poll(&waiting, 1, 90_000) == 1
     }
 
     @Test("when the shim is killed under load its pump drains every pipe and exits") func killed() throws {
@@ -215,8 +215,13 @@ struct ShimFaultTests {
         while recv(half.number, &answer, answer.count, 0) > 0 {}
         #expect(try ShimFaultTests.occurrences(of: secret, in: shim.pid) == [])
         // The same look finds it where it is: in the job's own environment.
-        let children = try readText("/proc/\(shim.pid)/task/\(shim.pid)/children").split(separator: " ")
-        let sleeper = children.compactMap { pid_t($0) }.first { (try? readText("/proc/\($0)/comm")) == "sleep\n" }
+        var sleeper: pid_t?
+        let isThere = try eventually {
+            let children = try readText("/proc/\(shim.pid)/task/\(shim.pid)/children").split(separator: " ")
+            sleeper = children.compactMap { pid_t($0) }.first { (try? readText("/proc/\($0)/comm")) == "sleep\n" }
+            return sleeper != nil
+        }
+        #expect(isThere)
         let pid = try #require(sleeper)
         #expect(try ShimFaultTests.occurrences(of: secret, in: pid) != [])
     }

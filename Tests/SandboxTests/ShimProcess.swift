@@ -16,12 +16,12 @@ final class ShimProcess {
     private var socket: FileDescriptor?
     private var pending: [ShimEvent] = []
 
-    /// Starts a shim; `failPoint` arms a place in it and its pump.
-    init(failPoint: String? = nil, outbox: String? = nil) throws {
+    /// Starts a shim; `failPoint` arms a place in it and its pump, `openFiles` is its usual limit on open files.
+    init(failPoint: String? = nil, outbox: String? = nil, openFiles: Int? = nil) throws {
         directory = try TemporaryDirectory(in: "/run", name: "joblet-shim-test")
         self.outbox = outbox ?? directory.path + "/outbox"
         try Directory.create(self.outbox)
-        pid = try spawn(failPoint)
+        pid = try spawn(failPoint, openFiles)
         try connect()
     }
 
@@ -44,22 +44,28 @@ final class ShimProcess {
 
     private var usedGroups: [[String]] = []
 
-    private func spawn(_ failPoint: String?) throws -> pid_t {
-        let arguments: [UnsafeMutablePointer<CChar>?] = [
-            strdup("joblet-shim"), strdup("serve"), strdup(directory.path), nil,
-        ]
+    private func spawn(_ failPoint: String?, _ openFiles: Int?) throws -> pid_t {
+        var program = Products.path("joblet-shim")
+        var words = ["joblet-shim", "serve", directory.path]
+        if let openFiles {
+            words =
+                ["bash", "-c", "ulimit -Sn \(openFiles); exec -a joblet-shim \"$0\" \"$@\"", program]
+                + words.dropFirst()
+            program = "/bin/bash"
+        }
+        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/bin:/bin")]
         if let failPoint { environment.append(strdup("JOBLET_FAILPOINT=\(failPoint)")) }
         environment.append(nil)
         var pid: pid_t = 0
-        let status = posix_spawn(&pid, Products.path("joblet-shim"), nil, nil, arguments, environment)
+        let status = posix_spawn(&pid, program, nil, nil, arguments, environment)
         guard status == 0 else { throw SystemCallError("spawn the shim", code: status) }
         return pid
     }
 
     /// Connects, once the socket is there, and greets.
     func connect() throws {
-        let deadline = SystemClock.sinceBoot() + 10_000_000_000
+        let deadline = SystemClock.sinceBoot() + 60_000_000_000
         while true {
             let number = joblet_unix_connect("\(directory.path)/control", 0)
             if number >= 0 {
@@ -82,7 +88,7 @@ final class ShimProcess {
     }
 
     /// The next event that `pick` wants; others are kept.
-    func next<Value>(seconds: Int = 30, _ pick: (ShimEvent) -> Value?) throws -> Value {
+    func next<Value>(seconds: Int = 90, _ pick: (ShimEvent) -> Value?) throws -> Value {
         let deadline = SystemClock.sinceBoot() + Int64(seconds) * 1_000_000_000
         while true {
             for (index, event) in pending.enumerated() {

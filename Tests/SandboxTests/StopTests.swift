@@ -77,10 +77,10 @@ struct StopTests {
             """
             signal.signal(signal.SIGTERM, lambda *_: print('no')); print('ready')
             while True: signal.pause()
-            """, grace: StopTests.second / 2)
+            """, grace: 3 * StopTests.second)
         #expect(result.exit.signal == SIGKILL)
         #expect(result.output == "ready\nno\n")
-        #expect(result.seconds >= 0.5)
+        #expect(result.seconds >= 3)
     }
 
     @Test func `a child's handler earns the grace, though only the first process is told`() throws {

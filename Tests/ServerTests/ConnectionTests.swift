@@ -92,7 +92,7 @@ extension DaemonTests.ConnectionTests {
                 }
                 let served = await holds {
                     do {
-                        _ = try await daemon.connect { try await $0.jobs.listJobs(.init(), options: options) }
+                        _ = try await daemon.connect { try await $0.jobs.listJobs(.init()) }
                         return true
                     } catch {
                         return false
@@ -107,7 +107,7 @@ extension DaemonTests.ConnectionTests {
         let daemon = try DaemonProcess()
         let identity = try daemon.certificates.serverIdentity()
         await daemon.end()
-        let tls = try ServerTLS(identity, handshakeTime: .seconds(1))
+        let tls = try ServerTLS(identity, handshakeTime: .seconds(5))
         let transport = HTTP2ServerTransport.Posix(
             address: .ipv4(host: "127.0.0.1", port: 0), transportSecurity: tls.transportSecurity,
             config: .defaults { tls.configure(&$0) })

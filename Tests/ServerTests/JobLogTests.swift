@@ -40,9 +40,15 @@ extension DaemonTests.JobLogTests {
 
     @Test func `a log is filtered by stream and by time, and read from any position`() async throws {
         try await SharedDaemon.current.connect { client in
-            // Writes further apart than a millisecond are fragments of their own.
-            let script = "for i in 1 2 3 4; do echo out$i; sleep 0.02; echo err$i >&2; sleep 0.02; done"
-            let job = try await client.shell(script).jobUuid
+            // Two pipes have one order only where each write was read before the next.
+            let script = """
+                mkfifo go; exec 3<>go; for i in 1 2 3 4; do echo out$i; read go <&3; echo err$i >&2; read go <&3; done
+                """
+            let job = try await client.shell(script) { $0.keepWork = true }.jobUuid
+            for text in (1...4).flatMap({ ["out\($0)\n", "err\($0)\n"] }) {
+                try await client.waitForOutput(text, of: job)
+                try writeLine("go", toPipe: "\(try SharedDaemon.current.dataDirectory)/work/\(job)/go")
+            }
             let all = try await client.chunks(job)
             let whole = all.reduce(into: Data()) { $0 += $1.payload }
             #expect(String(decoding: whole, as: UTF8.self) == (1...4).map { "out\($0)\nerr\($0)\n" }.joined())
@@ -90,9 +96,22 @@ extension DaemonTests.JobLogTests {
 
     @Test func `the tail of a running job is followed`() async throws {
         try await SharedDaemon.current.connect { client in
-            let job = try await client.shell("echo one; echo two; sleep 0.3; echo three").jobUuid
+            let script = "mkfifo go; echo one; echo two; read go < go; echo three"
+            let job = try await client.shell(script) { $0.keepWork = true }.jobUuid
             try await client.waitForOutput("two\n", of: job)
-            #expect(try await client.text(job) { $0.tail = 1 } == "two\nthree\n")
+            let request = Joblet_GetJobLogsReq.with {
+                $0.uuid = job; $0.tail = 1
+            }
+            let pipe = "\(try SharedDaemon.current.dataDirectory)/work/\(job)/go"
+            let text = try await client.jobs.getJobLogs(request) { response in
+                var text = ""
+                for try await chunk in response.messages {
+                    text += String(decoding: chunk.payload, as: UTF8.self)
+                    if text == "two\n" { try writeLine("go", toPipe: pipe) }
+                }
+                return text
+            }
+            #expect(text == "two\nthree\n")
         }
     }
 
@@ -207,8 +226,10 @@ extension DaemonTests.JobLogTests {
 
     @Test func `a child that outlives the job's first process does not outlive the job`() async throws {
         try await SharedDaemon.current.connect { client in
-            let job = try await client.shell("setsid sh -c 'echo child; exec sleep 1000' & sleep 0.1; echo parent")
-                .jobUuid
+            let script = """
+                mkfifo up; setsid sh -c 'echo child; echo > up; exec sleep 1000' & read up < up; echo parent
+                """
+            let job = try await client.shell(script).jobUuid
             let lines = try await client.text(job).split(separator: "\n").sorted()
             #expect(lines == ["child", "parent"])
             #expect(try await client.end(of: job).status == "COMPLETED")

@@ -90,6 +90,7 @@ extension DaemonTests.RestartTests {
             let job = try await daemon.connect { client in
                 let job = try await client.shell("echo before; exec sleep 1000").jobUuid
                 try await client.waitForOutput("before\n", of: job)
+                #expect(try await holds { try await client.storage.getStorageStats(.init()).waitingRecords == 0 })
                 return job
             }
             #expect(await daemon.stop(SIGTERM) == 0)

@@ -193,7 +193,7 @@ extension DaemonTests.WorkersTests {
         let settings = ["storage.mode": "workers", "storage.query.address": "127.0.0.1:\(port)"]
         try await DaemonProcess.run(settings) { daemon in
             let job = try await daemon.connect { client in
-                let job = try await client.shell("echo out; sleep 0.05; echo err >&2; sleep 0.05; printf tail").jobUuid
+                let job = try await client.shell("echo out; sleep 1; echo err >&2; sleep 1; printf tail").jobUuid
                 _ = try await client.end(of: job)
                 #expect(await holds { names(in: "\(daemon.dataDirectory)/outbox").isEmpty })
                 try await expectHistory(of: job, client)

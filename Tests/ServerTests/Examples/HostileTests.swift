@@ -45,7 +45,9 @@ extension DaemonTests.HostileTests {
             try await daemon.connect { try await $0.waitForOutput("here\n", of: id) }
             let filled = try await terminal.type(
                 "cat /dev/zero > \(disk)/ballast; df --output=avail \(disk) | tail -n 1")
-            #expect(filled.output.trimmingCharacters(in: .whitespacesAndNewlines) == "0", "\(filled)")
+            // In KiB; a page that a moment later is free again is no room.
+            let left = try #require(Int(filled.output.trimmingCharacters(in: .whitespacesAndNewlines)), "\(filled)")
+            #expect(left < 64)
 
             let refused = try await terminal.type("rnx job run true")
             #expect(refused.status == 1 && refused.errors.contains("No space left on device"), "\(refused)")
