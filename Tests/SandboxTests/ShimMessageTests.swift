@@ -168,7 +168,7 @@ struct ShimMessageTests {
                     refused += 1
                 }
             }
-            _ = try? SandboxPlan(decoding: body)
+            _ = try? SandboxPlan(decoding: body[...])
         }
         #expect(refused > 0)
     }

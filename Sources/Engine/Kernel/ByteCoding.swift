@@ -1,4 +1,7 @@
 /// Builds a message of little-endian integers and length-prefixed byte strings.
+///
+/// What is generic here and in `ByteReader` can be inlined: other modules would get it unspecialised, and look up types
+/// for each integer.
 public struct ByteWriter: Sendable {
     /// What was written so far.
     public private(set) var bytes: [UInt8] = []
@@ -7,9 +10,13 @@ public struct ByteWriter: Sendable {
     public init() {}
 
     /// Adds an integer, least significant byte first.
+    @inlinable
     public mutating func write(_ value: some FixedWidthInteger) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+        withUnsafeBytes(of: value.littleEndian) { append($0) }
     }
+
+    @usableFromInline
+    mutating func append(_ buffer: UnsafeRawBufferPointer) { bytes.append(contentsOf: buffer) }
 
     /// Adds one byte: 1 or 0.
     public mutating func write(_ value: Bool) { bytes.append(value ? 1 : 0) }
@@ -27,6 +34,7 @@ public struct ByteWriter: Sendable {
     }
 
     /// Adds a list: its count (32 bits), then each element.
+    @inlinable
     public mutating func write<Element>(list: [Element], _ body: (inout ByteWriter, Element) -> Void) {
         write(UInt32(list.count))
         for element in list { body(&self, element) }
@@ -46,26 +54,31 @@ public struct MalformedMessage: Error, Hashable, Sendable {
 
 /// Reads what `ByteWriter` wrote; every read is checked, no length is believed before it is.
 public struct ByteReader: Sendable {
-    private let bytes: ArraySlice<UInt8>
-    private var offset: Int
+    @usableFromInline let bytes: ArraySlice<UInt8>
+    @usableFromInline var offset: Int
 
     /// A reader of `bytes` from the beginning.
-    public init(_ bytes: some Collection<UInt8>) {
-        self.bytes = ArraySlice(bytes)
-        offset = self.bytes.startIndex
+    public init(_ bytes: ArraySlice<UInt8>) {
+        self.bytes = bytes
+        offset = bytes.startIndex
     }
 
+    /// A reader of `bytes` from the beginning.
+    public init(_ bytes: [UInt8]) { self.init(bytes[...]) }
+
     /// The number of bytes that were not read yet.
-    public var remaining: Int { bytes.endIndex - offset }
+    @inlinable public var remaining: Int { bytes.endIndex - offset }
 
     /// Reads an integer.
-    public mutating func read<Value: FixedWidthInteger>(_ type: Value.Type) throws(MalformedMessage) -> Value {
+    @inlinable
+    public mutating func read<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ type: Value.Type
+    ) throws(MalformedMessage) -> Value {
         let size = MemoryLayout<Value>.size
         guard remaining >= size else { throw MalformedMessage("an integer of \(size) bytes") }
-        var value: Value = 0
-        for index in (0..<size).reversed() { value = value << 8 | Value(truncatingIfNeeded: bytes[offset + index]) }
+        let start = offset - bytes.startIndex
         offset += size
-        return value
+        return Value(littleEndian: bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: start, as: Value.self) })
     }
 
     /// Reads a byte that must be 0 or 1.
@@ -95,6 +108,7 @@ public struct ByteReader: Sendable {
     }
 
     /// Reads a list whose elements take at least one byte each.
+    @inlinable
     public mutating func readList<Element>(
         _ body: (inout ByteReader) throws(MalformedMessage) -> Element
     ) throws(MalformedMessage) -> [Element] {

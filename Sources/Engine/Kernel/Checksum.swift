@@ -7,12 +7,13 @@ public enum Checksum {
     }
 
     /// The checksum of `bytes`.
+    @inlinable
     public static func crc32c(_ bytes: some Sequence<UInt8>) -> UInt32 {
-        // Other modules get this function unspecialised, where each step of a sequence is several calls.
         bytes.withContiguousStorageIfAvailable(checksum) ?? Array(bytes).withUnsafeBufferPointer(checksum)
     }
 
-    private static func checksum(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
+    @usableFromInline
+    static func checksum(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
         table.withUnsafeBufferPointer { table in
             var value = ~UInt32(0)
             for byte in bytes { value = table[Int(UInt8(truncatingIfNeeded: value) ^ byte)] ^ value >> 8 }

@@ -145,7 +145,7 @@ public struct SandboxPlan: Sendable, Hashable {
     }
 
     /// The plan in `bytes`.
-    public init(decoding bytes: some Collection<UInt8>) throws(MalformedMessage) {
+    public init(decoding bytes: ArraySlice<UInt8>) throws(MalformedMessage) {
         var reader = ByteReader(bytes)
         guard try reader.read(UInt16.self) == SandboxPlan.version else { throw MalformedMessage("plan version 1") }
         rootMount = try reader.readString()
