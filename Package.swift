@@ -245,8 +245,14 @@ if !coreOnly {
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             path: "Tests/Benchmarks",
-            exclude: ["Floor"],
+            exclude: ["BareClient", "Floor"],
             swiftSettings: strict),
+        .executableTarget(
+            name: "bare-client",
+            dependencies: ["JobletAPI", grpcCore, grpcTransport],
+            path: "Tests/Benchmarks/BareClient",
+            swiftSettings: strict,
+            linkerSettings: program),
         .testTarget(
             name: "SecurityTests",
             dependencies: [

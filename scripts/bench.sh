@@ -43,9 +43,10 @@ if [ -n "$daemon" ]; then
         programs=.build/release
     fi
     build joblet-bench
+    build bare-client
     "${CC:-cc}" -O2 -Wall -Wextra -o "$work/floor" Tests/Benchmarks/Floor/*.c
     .build/release/joblet-bench "${options[@]}" --only "$daemon" --bin "$(realpath "$programs")" \
-        --floor "$work/floor" >"$work/table" || status=1
+        --floor "$work/floor" --client .build/release/bare-client >"$work/table" || status=1
 fi
 cat "$work/table"
 exit $status

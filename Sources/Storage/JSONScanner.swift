@@ -34,7 +34,7 @@ package struct JSONScanner {
 
     /// An object of numbers.
     package mutating func numbers() throws(MalformedJSON) -> [String: Double] {
-        var values: [String: Double] = [:]
+        var values = [String: Double](minimumCapacity: 16)
         try members { (scanner, name) throws(MalformedJSON) in
             guard let value = Double(try scanner.token()), value.isFinite else { throw MalformedJSON() }
             values[name] = value

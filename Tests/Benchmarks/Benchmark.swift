@@ -1,16 +1,16 @@
 import BenchmarkSupport
 
-/// `joblet-bench --bin DIR --floor PROGRAM --work DIR [--output FILE] [--only GROUP,...] [--durability LEVEL]`
+/// `joblet-bench --bin DIR --floor PROGRAM --client PROGRAM --work DIR [--output FILE] [--only GROUP,...] [--durability LEVEL]`
 ///
 /// Measures daemons that it starts itself.
 @main
 struct Benchmark {
     static func main() async {
         await Group.main {
-            let options = try Options(CommandLine.arguments.dropFirst(), others: ["--bin", "--floor"])
+            let options = try Options(CommandLine.arguments.dropFirst(), others: ["--bin", "--floor", "--client"])
             let surroundings = Surroundings(
                 programs: try options.value(of: "--bin"), floor: Floor(program: try options.value(of: "--floor")),
-                work: options.work, durability: options.durability)
+                client: try options.value(of: "--client"), work: options.work, durability: options.durability)
             return (options, surroundings)
         }
     }
@@ -40,6 +40,8 @@ enum Group: String, BenchmarkGroup {
 struct Surroundings: Sendable {
     let programs: String
     let floor: Floor
+    /// The program that lists jobs with the libraries of `rnx` alone.
+    let client: String
     /// A directory for everything that is written.
     let work: String
     let durability: String

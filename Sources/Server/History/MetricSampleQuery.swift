@@ -56,9 +56,12 @@ extension Joblet_Persist_Metric {
         timestamp = sample.time
         sequence = sample.sequence
         metricType = type?.rawValue ?? ""
-        for point in sample.points where point.labels.isEmpty { values.merge(point.values) { $1 } }
-        func count(_ name: String) -> Int64 { values[name].flatMap { Int64(exactly: $0.rounded()) } ?? 0 }
-        data.cpuUsage = (values["cpu_percent"] ?? 0) / 100
+        // A dictionary that grows is made anew at each step.
+        var all = [String: Double](minimumCapacity: sample.points.reduce(0) { $0 + $1.values.count })
+        for point in sample.points where point.labels.isEmpty { all.merge(point.values) { $1 } }
+        values = all
+        func count(_ name: String) -> Int64 { all[name].flatMap { Int64(exactly: $0.rounded()) } ?? 0 }
+        data.cpuUsage = (all["cpu_percent"] ?? 0) / 100
         data.memoryUsage = count("memory_rss")
         data.diskIo.readBytes = count("io_read_bytes")
         data.diskIo.writeBytes = count("io_write_bytes")
