@@ -270,6 +270,7 @@ public actor JobEngine {
         logIsComplete(id)
     }
 
+    /// Lets the pump count anew what a job's outbox takes.
     private func didRelease(_ id: JobID) async {
         await fleet?.released(ShimJob(id))
     }
@@ -325,6 +326,7 @@ public actor JobEngine {
         do {
             try await metricOutbox.remove(id)
             try await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
+            await didRelease(id)
             try await workDirectories.remove(id)
             try Directory.removeTree("\(configuration.dataDirectory)/staging/\(id)")
             return true
@@ -351,6 +353,7 @@ public actor JobEngine {
     func removeOutbox(of id: JobID) async {
         do {
             try await OutboxCursor(root: configuration.outboxDirectory, job: id).removeAll()
+            await didRelease(id)
         } catch {
             // The next start finds it.
             logger.warning("an outbox remains", metadata: ["jobId": "\(id)", "error": "\(error)"])

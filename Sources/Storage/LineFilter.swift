@@ -2,10 +2,11 @@
 ///
 /// Takes fragments in their order. A line is decided at its newline, each stream for itself; what is passed keeps its
 /// position and time and comes out in order, once no line that began before it is undecided. A line of more than 1 MiB
-/// is decided in pieces of that length, and a line that is undecided after 4 MiB of other output by what it has
-/// until then: so a filter holds a few megabytes, whatever a job writes.
+/// or of more than 65,536 fragments is decided in pieces of that length, and a line that is undecided after 4 MiB of
+/// other output by what it has until then: so a filter holds a few megabytes, whatever a job writes.
 public struct LineFilter: Sendable {
     private static let longestLine = 1 << 20
+    private static let mostPieces = 1 << 16
     private static let longestWait: UInt64 = 4 << 20
 
     /// A part of a fragment that waits, or is passed.
@@ -22,9 +23,16 @@ public struct LineFilter: Sendable {
     private let pattern: LinePattern
     /// What follows the beginning of the first undecided line.
     private var waiting: [Piece] = []
-    /// The pieces of each stream's undecided line, by index.
-    private var stdout: [Int] = []
-    private var stderr: [Int] = []
+    /// A line that is not decided: its pieces, by index, and their bytes.
+    private struct Undecided {
+        var pieces: [Int] = []
+        var length = 0
+
+        var isLong: Bool { length >= longestLine || pieces.count >= mostPieces }
+    }
+
+    private var stdout = Undecided()
+    private var stderr = Undecided()
 
     /// A filter at the beginning of a line in both streams.
     public init(_ pattern: LinePattern) {
@@ -56,10 +64,10 @@ public struct LineFilter: Sendable {
         }
         if let first = waiting.first, fragment.position - first.fragment.position > Self.longestWait { finish() }
         var rest = source
-        if !pieces(of: fragment.stream).isEmpty {
+        if !line(of: fragment.stream).pieces.isEmpty {
             let end = rest.firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 }
             wait(fragment, of: source, rest[..<(end ?? rest.endIndex)])
-            if end != nil || length(of: fragment.stream) >= Self.longestLine { decide(fragment.stream) }
+            if end != nil || line(of: fragment.stream).isLong { decide(fragment.stream) }
             guard let end else { return }
             rest = rest[end...]
         }
@@ -104,7 +112,10 @@ public struct LineFilter: Sendable {
         var piece = part(fragment, of: source, bytes, isPassed: false)
         piece.bytes = ArraySlice(Array(bytes))
         waiting.append(piece)
-        if fragment.stream == .stdout { stdout.append(index) } else { stderr.append(index) }
+        change(fragment.stream) { line in
+            line.pieces.append(index)
+            line.length += bytes.count
+        }
     }
 
     private func part(
@@ -116,16 +127,14 @@ public struct LineFilter: Sendable {
         return Piece(fragment: part, bytes: bytes, isPassed: isPassed)
     }
 
-    private func pieces(of stream: LogStream) -> [Int] {
-        stream == .stdout ? stdout : stderr
-    }
+    private func line(of stream: LogStream) -> Undecided { stream == .stdout ? stdout : stderr }
 
-    private func length(of stream: LogStream) -> Int {
-        pieces(of: stream).reduce(0) { $0 + waiting[$1].bytes.count }
+    private mutating func change(_ stream: LogStream, _ body: (inout Undecided) -> Void) {
+        if stream == .stdout { body(&stdout) } else { body(&stderr) }
     }
 
     private mutating func decide(_ stream: LogStream) {
-        let pieces = pieces(of: stream)
+        let pieces = line(of: stream).pieces
         guard let first = pieces.first else { return }
         let isFound: Bool
         if pieces.count == 1 {
@@ -135,8 +144,8 @@ public struct LineFilter: Sendable {
             isFound = line.withUnsafeBytes { pattern.first(in: $0) } != nil
         }
         if isFound { for index in pieces { waiting[index].isPassed = true } }
-        if stream == .stdout { stdout = [] } else { stderr = [] }
-        guard stdout.isEmpty, stderr.isEmpty else { return }
+        change(stream) { $0 = Undecided() }
+        guard stdout.pieces.isEmpty, stderr.pieces.isEmpty else { return }
         for piece in waiting where piece.isPassed { emit(piece) }
         waiting = []
     }

@@ -24,6 +24,26 @@ import Testing
         }
     }
 
+    @Test(arguments: ["http://joblet.invalid", "http://joblet.invalid:80", "http://joblet.invalid:80/path"])
+    func `what is signed is the host that is sent`(_ endpoint: String) async throws {
+        try await FaultProxy.run { _ in
+            .reply(HTTPReply(status: 200, headers: [:], body: []))
+        } _: { proxy in
+            let configuration = AWSConfiguration.test(endpoint: endpoint)
+            let service = AWSService("s3", configuration, http: client(["HTTP_PROXY": proxy.endpoint]))
+            _ = try await service.call(AWSRequest("DELETE", "/key"))
+            let sent = try #require(proxy.requests.first)
+            #expect(sent.headers["host"] == "joblet.invalid")
+            let now = AWSDate.now()
+            let time = try #require((now - 60...now).first { AWSDate.basic($0) == sent.headers["x-amz-date"] })
+            let path = endpoint.hasSuffix("/path") ? "/path/key" : "/key"
+            let headers = Signer(region: "us-east-1", service: "s3").headers(
+                for: AWSRequest("DELETE", path), host: "joblet.invalid",
+                credentials: try #require(configuration.credentials), at: time)
+            #expect(sent.headers["authorization"] == headers.first { $0.name == "Authorization" }?.value)
+        }
+    }
+
     @Test(arguments: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
     func `encrypted requests go through a tunnel`(_ variable: String) async throws {
         let directory = try TemporaryDirectory()

@@ -171,6 +171,113 @@ import Testing
         }
     }
 
+    @Test func `however many objects were removed by hand, the rest is read`() async throws {
+        let configuration = try configuration(ownObjects: true)
+        let runs = SampleLog.largeRuns(seed: 74, count: 40)
+        let job = JobID.random()
+        let store = S3LogStore(configuration, http: HTTPClient())
+        try await store.check()
+        for run in runs {
+            try await store.append(run, to: job)
+            _ = try await store.sync([job])
+        }
+        let bucket = S3Bucket(configuration, folder: "logs", http: HTTPClient())
+        let keys = try await objects(configuration).map(\.key).filter { $0.hasPrefix("\(job)/") }.sorted()
+        try #require(keys.count > 8)
+        for key in keys.dropLast() { try await bucket.delete(key) }
+        let left = try await store.transcript(of: LogQuery(job: job))
+        let place = try #require(left.fragments.first?.position)
+        #expect(left.bytes == Array(Transcript(runs).bytes[Int(place)...]))
+        let last: [LogObject.Entry] = try await bucket.index(of: try #require(keys.last))
+        #expect(last.map(\.header.start.position).min() == place)
+    }
+
+    @Test func `a pack with a damaged index costs what it held and nothing else`() async throws {
+        let configuration = try configuration(ownObjects: false)
+        let store = S3LogStore(configuration, http: HTTPClient())
+        try await store.check()
+        let jobs = (0..<3).map { _ in JobID.random() }
+        for job in jobs {
+            try await store.append(FragmentRun("job \(job)\n"), to: job)
+            _ = try await store.sync([job])
+        }
+        let bucket = S3Bucket(configuration, folder: "logs", http: HTTPClient())
+        let packs = try await objects(configuration).map(\.key).filter { $0.hasPrefix(S3Catalogue.packsFolder) }
+        try #require(packs.count == 3)
+        let entries: [LogObject.Entry] = try await bucket.index(of: packs[0])
+        let lost = try #require(entries.first).job
+        var bytes = try await bucket.get(packs[0], last: 1 << 20)
+        bytes[bytes.count - 40] ^= 1
+        try await bucket.put(packs[0], bytes)
+        let again = S3LogStore(configuration, http: HTTPClient())
+        #expect(try await again.jobs(after: nil, limit: 9) == jobs.filter { $0 != lost }.sorted())
+        for job in jobs where job != lost {
+            #expect(try await again.transcript(of: LogQuery(job: job)).bytes == Array("job \(job)\n".utf8))
+        }
+        let problems = try await again.integrityProblems()
+        #expect(problems.count == 1 && problems[0].contains(packs[0]))
+        // Its writer goes on behind what is lost, as it does wherever a store lost something.
+        try await again.skip(to: 50, of: lost, time: 1)
+        try await again.append(FragmentRun("more\n", at: 50), to: lost)
+        #expect(try await again.sync([lost]) == [lost: 55])
+    }
+
+    @Test func `a delete that fails halfway is done when it is repeated`() async throws {
+        var configuration = try configuration(ownObjects: true)
+        let server = try MotoServer.shared.get()
+        let isBroken = Flag()
+        try await FaultProxy.run(upstream: server.port) { request in
+            if isBroken.value, request.line.hasPrefix("DELETE") {
+                return .reply(HTTPReply(status: 500, headers: [:], body: []))
+            }
+            return .pass
+        } _: { proxy in
+            configuration.aws = .test(endpoint: proxy.endpoint)
+            let store = S3LogStore(configuration, http: HTTPClient())
+            try await store.check()
+            let job = JobID.random()
+            for run in SampleLog.largeRuns(seed: 75, count: 20) {
+                try await store.append(run, to: job)
+                _ = try await store.sync([job])
+            }
+            isBroken.value = true
+            await #expect(throws: StorageError.self) { try await store.delete(job) }
+            isBroken.value = false
+            try await store.delete(job)
+            let left = try await objects(configuration).map(\.key)
+            #expect(left == [S3Catalogue.deletedFolder + job.description])
+        }
+    }
+
+    @Test func `a damaged block under the notes at the end leaves the rest of the log`() async throws {
+        let configuration = try configuration(ownObjects: false)
+        let store = S3LogStore(configuration, http: HTTPClient())
+        try await store.check()
+        let job = JobID.random()
+        var run = FragmentRun(start: 0)
+        run.append(stream: .stdout, time: 1, bytes: "one\n".utf8)
+        try await store.append(run, to: job)
+        _ = try await store.sync([job])
+        var note = FragmentRun(start: 4)
+        note.append(stream: .stdout, time: 2, bytes: "two\n".utf8)
+        note.appendGap(stream: .stdout, time: 3, dropped: 7)
+        try await store.append(note, to: job)
+        _ = try await store.sync([job])
+        let bucket = S3Bucket(configuration, folder: "logs", http: HTTPClient())
+        for object in try await objects(configuration) {
+            let entries: [LogObject.Entry] = try await bucket.index(of: object.key)
+            guard let entry = entries.first(where: { $0.header.start.position == 4 }) else { continue }
+            var bytes = try await bucket.get(object.key, last: 1 << 20)
+            bytes[Int(entry.header.range.lowerBound) + 2] ^= 1
+            try await bucket.put(object.key, bytes)
+        }
+        let again = S3LogStore(configuration, http: HTTPClient())
+        #expect(try await again.read(LogQuery(job: job), after: .start, maxBytes: 100).bytes == Array("one\n".utf8))
+        #expect(try await again.end(of: job) == 8)
+        try await again.append(FragmentRun("three\n", at: 8), to: job)
+        #expect(try await again.sync([job]) == [job: 14])
+    }
+
     @Test func `a tombstone ends after thirty days, unless a pack still has blocks of its job`() async throws {
         let configuration = try configuration(ownObjects: false)
         let (alone, packed, other) = (JobID.random(), JobID.random(), JobID.random())

@@ -1,4 +1,5 @@
 import Backends
+import Kernel
 import Storage
 import TestSupport
 import Testing
@@ -43,6 +44,31 @@ struct DeletionTests {
             await jobs.writes.comeBack()
             #expect(await soon { await engine.isIdle })
             await #expect(throws: StorageError.notFound) { try await jobs.get(id) }
+        }
+    }
+
+    @Test(arguments: [true, false]) func `a deleted job gives back the room of its outbox`(hasEnded: Bool) async throws
+    {
+        let harness = try EngineHarness()
+        let logs = FaultyLogStore()
+        let room: UInt64 = 16 << 20
+        try await harness.withEngine(
+            logs: logs, configure: { ($0.maxNodeOutboxBytes, $0.reserveBytes) = (room + 1 << 20, 1 << 20) }
+        ) { engine async throws in
+            await logs.writes.goDown()
+            let bytes = hasEnded ? 15_000_000 : 100_000_000
+            let id = try await engine.run(.script("head -c \(bytes) /dev/zero; : > said; exec sleep 1000")).id
+            #expect(await soon { await engine.outboxEnd(of: id) >= 13_000_000 })
+            if hasEnded { #expect(await soon { Directory.exists(harness.work(of: id) + "/said") }) }
+            _ = try await engine.stop(id)
+            // Another one, that finds too little room.
+            let other = try await engine.run(.script("head -c 15000000 /dev/zero; echo end")).id
+            try await engine.delete(id)
+            await logs.writes.comeBack()
+            #expect(try await engine.end(of: other).status == .completed)
+            #expect(await soon { await engine.isIdle })
+            let last = try await engine.run(JobRequest("echo", "last")).id
+            #expect(try await engine.text(of: last) == "last\n")
         }
     }
 

@@ -176,6 +176,23 @@ struct ViewerTests {
         }
     }
 
+    @Test func `a tail of more lines than are remembered is exact`() async throws {
+        let harness = try EngineHarness()
+        try await harness.withEngine { engine in
+            let job = try await engine.run(.script("seq 1 200000; printf part"))
+            _ = try await engine.end(of: job.id)
+            for (lines, first) in [(65_536, "134466"), (65_537, "134465"), (199_999, "3"), (200_001, "1"), (.max, "1")]
+            {
+                var request = LogReader.Request(query: LogQuery(job: job.id), follows: false)
+                request.start = try await engine.logs.cursor(forLast: lines, of: request)
+                var bytes: [UInt8] = []
+                try await engine.logs.read(request) { bytes += $0.bytes }
+                #expect(String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self) == first)
+                #expect(bytes.suffix(5) == Array("\npart".utf8)[...])
+            }
+        }
+    }
+
     @Test func `a job that closes its output, or leaves it to a child, has a log that ends`() async throws {
         let harness = try EngineHarness()
         try await harness.withEngine { engine in

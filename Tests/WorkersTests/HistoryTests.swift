@@ -62,6 +62,17 @@ import Testing
         #expect((seen + assembler.finish()).count == 101)
     }
 
+    @Test func `empty lines behind a line that is not ended are not held for ever`() {
+        var assembler = LineAssembler()
+        var run = FragmentRun(start: 0)
+        run.append(stream: .stderr, time: 1, bytes: "prompt> ".utf8)
+        for _ in 0..<100 { run.append(stream: .stdout, time: 2, bytes: [UInt8](repeating: 10, count: 1000)) }
+        var seen: [LogEntry] = []
+        run.forEach { seen += assembler.add($0, $1) }
+        #expect(seen.first.map { String(decoding: $0.content, as: UTF8.self) } == "prompt> ")
+        #expect((seen + assembler.finish()).count == 100_001)
+    }
+
     @Test func `a line without end comes in pieces of a mebibyte`() {
         var run = FragmentRun(start: 0)
         run.append(stream: .stdout, time: 1, bytes: [UInt8](repeating: 65, count: 5 << 19))

@@ -71,8 +71,8 @@ struct LogIndex {
         var damage: UInt64?
         while offset < source.size {
             let bytes = try source.bytes(at: offset, count: BlockHeader.size)
-            // The end of a record that was being written, or of a file whose last page was not.
-            if bytes.count < BlockHeader.size || bytes.allSatisfy({ $0 == 0 }) { break }
+            // The end of a record that was being written.
+            if bytes.count < BlockHeader.size { break }
             if let header = bytes.withUnsafeBytes({ BlockHeader($0) }), follows(header) {
                 if source.size - offset < header.recordLength { break }
                 blocks.append(Block(header: header, offset: offset, damageBefore: damage))
@@ -80,8 +80,12 @@ struct LogIndex {
                 offset += header.recordLength
                 length = offset
             } else {
+                guard let next = try nextRecord(source, from: offset + 1) else {
+                    // Zeros behind the last record are the end of a file whose last page was not written.
+                    if !bytes.allSatisfy({ $0 == 0 }) { damage = damage ?? offset }
+                    break
+                }
                 damage = damage ?? offset
-                guard let next = try nextRecord(source, from: offset + 1) else { break }
                 offset = next
             }
         }

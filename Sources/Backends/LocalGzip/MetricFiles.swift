@@ -91,6 +91,10 @@ struct MetricFiles {
     /// Removes the files, the newest first: what an interrupted removal leaves is found and removed again.
     func remove() throws(StorageError) {
         for number in try numbers().reversed() { try Directory.remove(file: path(number)) }
+        // What an interrupted trim left.
+        for name in try Directory.names(in: directory) where name.hasSuffix(".new") {
+            try Directory.remove(file: "\(directory)/\(name)")
+        }
         try Directory.removeIfEmpty(directory)
     }
 }

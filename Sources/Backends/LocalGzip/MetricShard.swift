@@ -70,10 +70,18 @@ actor MetricShard {
     }
 
     func delete(_ job: JobID) throws(StorageError) {
-        try deleted.insert(job)
+        let isNoted: Bool
+        do throws(StorageError) {
+            try deleted.insert(job)
+            isNoted = true
+        } catch .quota {
+            // On a full disk what the job has makes the room to note that it is gone.
+            isNoted = false
+        }
         jobs[job] = nil
         codec.forget(job)
         try MetricFiles(of: job, in: root).remove()
+        if !isNoted { try deleted.insert(job) }
     }
 
     /// The jobs whose only samples are in memory so far, and others.

@@ -106,8 +106,8 @@ final class SQLiteLog: BlockedLog {
         blocks = rest + [block]
     }
 
-    /// Gives the log other blocks, from `id` on; returns the next free one.
-    func replaceBlocks(by rewrite: LogRewrite, from id: UInt64) throws(StorageError) -> UInt64 {
+    /// Gives the log other blocks, whose ids begin at `id`; as many as the rewrite has are free.
+    func replaceBlocks(by rewrite: LogRewrite, from id: UInt64) throws(StorageError) {
         var next = id
         var new: [(id: UInt64, block: StoredBlock)] = []
         var kept: Set<UInt64> = []
@@ -136,7 +136,6 @@ final class SQLiteLog: BlockedLog {
         tail = LogBlock(at: blocks.last?.header.end ?? .start)
         committedNotes = nil
         try write { db in try db.update(self.usage) }
-        return next
     }
 
     /// Writes waiting blocks, as part of a transaction.

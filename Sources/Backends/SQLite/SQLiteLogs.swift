@@ -59,6 +59,8 @@ actor SQLiteLogs {
         guard position > log.end else { return }
         let lost = position - log.end
         seal(log)
+        // The note must follow the jump: nothing may fail in between.
+        try makeRoomInMemory()
         log.jump(to: position)
         var run = FragmentRun(start: position)
         run.appendGap(stream: .stdout, time: time, dropped: lost)
@@ -126,7 +128,7 @@ actor SQLiteLogs {
         seal(log)
         try commit()
         if let rewrite = try log.trimmed(to: bytes) {
-            nextBlock = try log.replaceBlocks(by: rewrite, from: nextBlock)
+            try replaceBlocks(of: log, by: rewrite)
             freePages()
         }
         return log.storedBytes
@@ -142,8 +144,22 @@ actor SQLiteLogs {
             try access { database throws in try database.write { db in try db.update(log.usage) } }
             return nil
         }
-        nextBlock = try log.replaceBlocks(by: rewrite, from: nextBlock)
+        try replaceBlocks(of: log, by: rewrite)
         return rewrite.lostBytes
+    }
+
+    private func replaceBlocks(of log: SQLiteLog, by rewrite: LogRewrite) throws(StorageError) {
+        // Taken before anything is written: what fails later may have used them.
+        let first = nextBlock
+        nextBlock += UInt64(rewrite.blocks.count)
+        do throws(StorageError) {
+            try log.replaceBlocks(by: rewrite, from: first)
+        } catch {
+            // What memory knows of the log may not be what the database has: it is read again.
+            logs[log.job] = nil
+            codec.forget(log.job)
+            throw error
+        }
     }
 
     /// The jobs that have blocks, whether they are listed or not.

@@ -21,8 +21,9 @@ struct LogEntry: Sendable, Equatable {
 struct LineAssembler {
     /// The most bytes of a line.
     static let longest = 1 << 20
-    /// The most bytes of lines that wait for the end of an earlier one.
+    /// The most bytes of lines that wait for the end of an earlier one, with what each takes besides.
     static let patience = 4 << 20
+    private static let entryBytes = 128
 
     private var open: [LogStream: LogEntry] = [:]
     private var held: [LogEntry] = []
@@ -70,7 +71,7 @@ struct LineAssembler {
         // A note comes before the line at its position, and was there first.
         let place = held.lastIndex { $0.position <= line.position }.map { $0 + 1 } ?? 0
         held.insert(line, at: place)
-        heldBytes += line.content.count
+        heldBytes += line.content.count + LineAssembler.entryBytes
     }
 
     private mutating func release() -> [LogEntry] {
@@ -78,7 +79,7 @@ struct LineAssembler {
         let count = held.firstIndex { $0.position > barrier } ?? held.count
         let ready = Array(held[..<count])
         held.removeFirst(count)
-        heldBytes -= ready.reduce(0) { $0 + $1.content.count }
+        heldBytes -= ready.reduce(0) { $0 + $1.content.count + LineAssembler.entryBytes }
         return ready
     }
 }

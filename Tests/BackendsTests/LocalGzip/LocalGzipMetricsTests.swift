@@ -33,6 +33,17 @@ import Testing
         }
     }
 
+    @Test func `what an interrupted trim left goes with its job`() async throws {
+        try await MetricDirectoryFixture.with { metrics in
+            let store = try metrics.open()
+            try await store.append([MetricSample(0, at: 5, value: 1)], to: metrics.job)
+            try await store.finish(metrics.job)
+            try Data("half".utf8).write(to: URL(fileURLWithPath: metrics.path("5.jsonl.gz.new")))
+            try await store.delete(metrics.job)
+            #expect(!FileManager.default.fileExists(atPath: metrics.path("")))
+        }
+    }
+
     @Test func `every line is JSON that others read, whatever the names`() async throws {
         try await MetricDirectoryFixture.with { metrics in
             let labels = ["quote\" back\\ slash/": "\u{0}\u{1}\u{1f}\u{7f}\n\t", "ü": "\u{1F600}"]

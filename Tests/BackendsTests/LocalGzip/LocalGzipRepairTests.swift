@@ -66,6 +66,27 @@ import Testing
         }
     }
 
+    @Test func `zeros in the middle of the index are damage, and hide nothing behind them`() async throws {
+        try await LogDirectoryFixture.with { logs in
+            try await logs.writeBlocks(Self.runs)
+            let whole = Transcript(Self.runs)
+            var index = try logs.bytes("index")
+            let start = try #require(index[33...].firstRange(of: BlockHeader.magic)?.lowerBound)
+            let next = try #require(index[(start + 1)...].firstRange(of: BlockHeader.magic)?.lowerBound)
+            index.replaceSubrange(start..<next, with: repeatElement(0, count: next - start))
+            try logs.write(index, to: "index")
+            #expect(try await LogVerification(of: logs.open()).check(logs.job).problems != [])
+            guard case .mended(let lost) = try await repair(logs.open()).first?.outcome else {
+                Issue.record("it was not seen")
+                return
+            }
+            let left = try await logs.open().transcript(of: LogQuery(job: logs.job))
+            #expect(lost > 0)
+            #expect(UInt64(left.bytes.count) + lost == UInt64(whole.bytes.count))
+            #expect(try await logs.open().end(of: logs.job) == Self.runs.last?.end)
+        }
+    }
+
     @Test(arguments: ["removed", "empty", "header", "other"])
     func `a lost index is made anew from the members`(_ loss: String) async throws {
         try await LogDirectoryFixture.with { logs in

@@ -34,6 +34,9 @@ package final class AWSService: Sendable {
         package var writeUnits: Double = 0
     }
 
+    /// The slowest link on which bodies arrive, however long: 16 KB a second.
+    private static let slowestBytesPerMillisecond = 16
+
     private let name: String
     private let configuration: AWSConfiguration
     private let http: HTTPClient
@@ -143,12 +146,14 @@ package final class AWSService: Sendable {
             .headers(for: request, host: host, credentials: keys, at: now + skew)
         let query = request.query.isEmpty ? "" : "?\(request.encodedQuery)"
         state.withLock { $0.counts.requests[request.operation, default: 0] += 1 }
+        var timeouts = configuration.timeouts
+        timeouts.total += (request.body.count + request.expectedReplyBytes) / Self.slowestBytesPerMillisecond
         var used = Used(credentials: keys, time: now + skew)
         do throws(HTTPError) {
             let reply = try await http.send(
                 HTTPRequest(
                     request.method, "\(scheme)://\(host)\(request.encodedPath)\(query)", headers: headers,
-                    body: request.body, maxReplyBytes: request.maxReplyBytes, timeouts: configuration.timeouts))
+                    body: request.body, maxReplyBytes: request.maxReplyBytes, timeouts: timeouts))
             used.date = reply.headers["date"]
             if (200..<300).contains(reply.status) { return (.success(reply), used) }
             return (.failure(AWSError(reply)), used)
@@ -173,8 +178,11 @@ package final class AWSService: Sendable {
         let rest = parts.count == 2 ? parts[1] : parts.first ?? ""
         let host = rest.prefix { $0 != "/" }
         let path = rest.dropFirst(host.count)
+        let scheme = parts.count == 2 ? String(parts[0]) : "https"
+        // What is signed is what libcurl sends, which leaves out the scheme's own port.
+        let port = scheme == "https" ? ":443" : ":80"
         return (
-            parts.count == 2 ? String(parts[0]) : "https", label + host,
+            scheme, label + (host.hasSuffix(port) ? host.dropLast(port.count) : host),
             path.hasSuffix("/") ? String(path.dropLast()) : String(path)
         )
     }

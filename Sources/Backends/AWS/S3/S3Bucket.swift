@@ -45,7 +45,9 @@ struct S3Bucket: Sendable {
     func get(_ key: String, _ range: Range<UInt64>) async throws(StorageError) -> [UInt8] {
         let field = HTTPHeader("Range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)")
         return try await call(
-            AWSRequest("GET", "/\(root)\(key)", headers: [field], maxReplyBytes: Self.largestReply), key
+            AWSRequest(
+                "GET", "/\(root)\(key)", headers: [field], maxReplyBytes: Self.largestReply,
+                expectedReplyBytes: range.count), key
         ).body
     }
 

@@ -23,7 +23,7 @@ extension S3Catalogue {
     /// What a listing of the node's objects and the indexes of its packs say at the time `now`.
     ///
     /// Deletes and trims that were interrupted end here, and so do tombstones that are old enough: those of jobs that
-    /// no pack has blocks of.
+    /// no pack has blocks of. A pack whose index is damaged is left alone, and noted.
     static func load<Header: ObjectHeader>(
         _ bucket: S3Bucket, of type: Header.Type, now: Int64
     ) async throws(StorageError) -> S3Catalogue {
@@ -54,11 +54,16 @@ extension S3Catalogue {
         for first in stride(from: 0, to: packs.count, by: width) {
             let part = packs[first..<min(first + width, packs.count)]
             for (entry, entries) in try await indexes(of: part, type, bucket) {
-                catalogue.add(pack: entry.key, size: entry.size, entries: entries)
+                if let entries {
+                    catalogue.add(pack: entry.key, size: entry.size, entries: entries)
+                } else {
+                    catalogue.add(unreadablePack: entry.key)
+                }
             }
         }
         let packed = Set(catalogue.packs.values.lazy.flatMap(\.jobs))
-        for job in old where !packed.contains(job) {
+        // A pack that cannot be read may have blocks of any job.
+        for job in old where !packed.contains(job) && catalogue.unreadable.isEmpty {
             try await bucket.delete(deletedFolder + job.description)
             catalogue.deleted.remove(job)
         }
@@ -78,26 +83,28 @@ extension S3Catalogue {
         return LogCursor(objectName: name).map { $0 >= trim.end } ?? true
     }
 
-    /// The indexes of packs, without those that were removed since they were listed.
+    /// The indexes of packs, nil for damaged ones; without those that were removed since they were listed.
     private static func indexes<Header: ObjectHeader>(
         of packs: ArraySlice<S3Bucket.Entry>, _ type: Header.Type, _ bucket: S3Bucket
-    ) async throws(StorageError) -> [(S3Bucket.Entry, [S3Object<Header>.Entry])] {
-        let results = await withTaskGroup(
-            of: Result<(S3Bucket.Entry, [S3Object<Header>.Entry])?, StorageError>.self,
-            returning: [Result<(S3Bucket.Entry, [S3Object<Header>.Entry])?, StorageError>].self
-        ) { group in
+    ) async throws(StorageError) -> [(S3Bucket.Entry, [S3Object<Header>.Entry]?)] {
+        typealias Found = Result<(S3Bucket.Entry, [S3Object<Header>.Entry]?)?, StorageError>
+        let results = await withTaskGroup(of: Found.self, returning: [Found].self) { group in
             for pack in packs {
                 group.addTask {
                     do throws(StorageError) {
                         return .success((pack, try await bucket.index(of: pack.key)))
                     } catch {
-                        return error == .notFound ? .success(nil) : .failure(error)
+                        switch error {
+                        case .notFound: return .success(nil)
+                        case .corrupt: return .success((pack, nil))
+                        default: return .failure(error)
+                        }
                     }
                 }
             }
             return await group.reduce(into: []) { $0.append($1) }
         }
-        var found: [(S3Bucket.Entry, [S3Object<Header>.Entry])] = []
+        var found: [(S3Bucket.Entry, [S3Object<Header>.Entry]?)] = []
         for result in results {
             if let index = try result.get() { found.append(index) }
         }

@@ -11,6 +11,8 @@ struct S3Catalogue {
         /// The jobs in it, and of how many of these it holds nothing that counts any more.
         var jobs: Set<JobID>
         var dead = 0
+        /// Whether its index or its blocks were found damaged: it stays as it is.
+        var isDamaged = false
     }
 
     /// Where trimmed data begins: with the blocks of an object, in place of everything before their end.
@@ -37,6 +39,10 @@ struct S3Catalogue {
     private(set) var packs: [String: Pack] = [:]
     var trims: [JobID: Trim] = [:]
     var deleted: Set<JobID> = []
+    /// Objects of deleted jobs that are still to be removed.
+    var doomed: [JobID: Set<String>] = [:]
+    /// Keys of packs whose index could not be read when the store was opened: whose blocks they hold, nobody knows.
+    private(set) var unreadable: Set<String> = []
     /// Counts the changes, for whoever read the state before a pause.
     private(set) var version: UInt64 = 0
 
@@ -66,6 +72,12 @@ struct S3Catalogue {
         packs[key] = Pack(size: size, jobs: jobs, dead: jobs.count - live.count)
     }
 
+    /// Notes a pack whose index is damaged.
+    mutating func add(unreadablePack key: String) { unreadable.insert(key) }
+
+    /// Notes that a pack was found damaged; it is merged no more.
+    mutating func note(damagedPack key: String) { packs[key]?.isDamaged = true }
+
     /// Whether a block of a pack counts: its job was not deleted, and its part of the data not given up.
     func isLive(_ entry: S3Object<some ObjectHeader>.Entry) -> Bool {
         !deleted.contains(entry.job) && trims[entry.job].map { entry.header.start >= $0.end } ?? true
@@ -82,12 +94,13 @@ struct S3Catalogue {
         remove(key: key, of: packs.removeValue(forKey: key)?.jobs ?? [])
     }
 
-    /// Forgets a deleted job; returns the objects that are of no use any more.
-    mutating func bury(_ job: JobID) -> [String] {
+    /// Forgets a deleted job; objects that are of no use any more are doomed.
+    mutating func bury(_ job: JobID) {
         version += 1
         deleted.insert(job)
         trims[job] = nil
-        return (keys.removeValue(forKey: job) ?? []).filter { leave($0) }
+        let useless = (keys.removeValue(forKey: job) ?? []).filter { leave($0) }
+        if !useless.isEmpty { doomed[job, default: []].formUnion(useless) }
     }
 
     /// Lets a job's data begin with the object of `trim`, and be in `kept` from there on; returns the objects that are
@@ -108,6 +121,7 @@ struct S3Catalogue {
 
     /// The packs that one merge should take: small ones where there are many, and those half dead.
     func packsToMerge(smallPacks: Int, packBytes: Int) -> [String] {
+        let packs = packs.filter { !$0.value.isDamaged }
         let wasteful = packs.filter { $0.value.dead * 2 > $0.value.jobs.count }
         let small = packs.filter { $0.value.size < packBytes / 2 }
         var chosen = wasteful

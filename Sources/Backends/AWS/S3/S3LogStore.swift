@@ -87,7 +87,12 @@ public actor S3LogStore: LogStore, S3Store {
     func makeSeries(of job: JobID, with blocks: [LogObject.Stored]) async throws(StorageError) -> S3Log {
         var notes: [Fragment] = []
         for block in blocks.reversed() where notes.count < blocks.last?.header.end.gaps ?? 0 {
-            notes.insert(contentsOf: try await load([block], of: job).first?.notesAtEnd ?? [], at: 0)
+            do throws(StorageError) {
+                notes.insert(contentsOf: try await load([block], of: job).first?.notesAtEnd ?? [], at: 0)
+            } catch .corrupt {
+                // A note may come twice then; the rest of the log is as good as it was.
+                break
+            }
         }
         return S3Log(job: job, blocks: blocks, notes: notes)
     }

@@ -33,8 +33,9 @@ extension S3Store {
         do throws(StorageError) {
             entries = try await bucket.index(of: key)
         } catch {
-            // Removed by hand; the others are merged the next time.
+            // Removed by hand, or damaged; the others are merged the next time.
             if error == .notFound { state.catalogue.remove(pack: key) }
+            if case .corrupt = error { state.catalogue.note(damagedPack: key) }
             throw error
         }
         guard let first = entries.first?.header.range.lowerBound, let end = entries.last?.header.range.upperBound
@@ -44,6 +45,7 @@ extension S3Store {
         for entry in entries where state.catalogue.isLive(entry) {
             let range = entry.header.range
             guard range.lowerBound >= first, range.upperBound - first <= UInt64(bytes.count) else {
+                state.catalogue.note(damagedPack: key)
                 throw .corrupt(place: bucket.place(key))
             }
             let part = bytes[Int(range.lowerBound - first)..<Int(range.upperBound - first)]

@@ -14,12 +14,16 @@ extension S3Store {
     func whileObjectsMove<Value>(
         of job: JobID, _ body: () async throws(StorageError) -> Value
     ) async throws(StorageError) -> Value {
-        for _ in 0..<5 {
+        var idle = 0
+        while idle < 5 {
+            let version = state.catalogue.version
             do throws(StorageError) {
                 return try await body()
             } catch {
                 let isThere = state.series[job].map(\.exists) ?? state.catalogue.holds(job)
                 guard error == .notFound, isThere else { throw error }
+                // An object that is forgotten is a step forward.
+                idle = state.catalogue.version == version ? idle + 1 : 0
             }
         }
         throw .corrupt(place: bucket.place(job.description))

@@ -78,9 +78,13 @@ extension S3Store {
         }
         if let series = state.series.removeValue(forKey: job) { state.bytesInMemory -= series.bytesInMemory }
         forgetContents(of: job)
-        for key in state.catalogue.bury(job) {
+        state.catalogue.bury(job)
+        // What fails here goes when the delete is repeated.
+        for key in state.catalogue.doomed[job] ?? [] {
             try await bucket.delete(key)
             state.catalogue.remove(pack: key)
+            state.catalogue.doomed[job]?.remove(key)
         }
+        state.catalogue.doomed[job] = nil
     }
 }

@@ -12,13 +12,16 @@ package struct AWSRequest: Sendable {
     package var body: [UInt8]
     /// The most bytes of a reply.
     package var maxReplyBytes: Int
+    /// About how long the reply's body will be, where that is known: so much time it may take.
+    package var expectedReplyBytes: Int
     /// What the call is counted as.
     package var operation: String
 
     /// A request with the given parts; without another name it is counted as its method.
     package init(
         _ method: String, _ path: String, query: [(name: String, value: String)] = [], headers: [HTTPHeader] = [],
-        body: [UInt8] = [], maxReplyBytes: Int = 16 << 20, operation: String? = nil
+        body: [UInt8] = [], maxReplyBytes: Int = 16 << 20, expectedReplyBytes: Int = 0,
+        operation: String? = nil
     ) {
         self.method = method
         self.path = path
@@ -26,6 +29,7 @@ package struct AWSRequest: Sendable {
         self.headers = headers
         self.body = body
         self.maxReplyBytes = maxReplyBytes
+        self.expectedReplyBytes = expectedReplyBytes
         self.operation = operation ?? method
     }
 

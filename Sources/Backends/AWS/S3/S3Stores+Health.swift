@@ -1,0 +1,23 @@
+public import Storage
+
+extension S3LogStore: CheckableStore {
+    /// One LIST of one key: what the store knows of its jobs it knows from memory.
+    public nonisolated func checkBackend() async throws(StorageError) { try await bucket.check() }
+
+    /// Names packs whose index is damaged: the store works without them.
+    public func integrityProblems() async throws(StorageError) -> [String] { try await unreadablePacks() }
+}
+
+extension S3MetricStore: CheckableStore {
+    /// Names packs whose index is damaged: the store works without them.
+    public func integrityProblems() async throws(StorageError) -> [String] { try await unreadablePacks() }
+}
+
+extension S3Store {
+    fileprivate func unreadablePacks() async throws(StorageError) -> [String] {
+        try await open()
+        return state.catalogue.unreadable.sorted().map { key in
+            "the index of \(bucket.place(key)) is damaged: what it held is missing from the logs or samples of its jobs"
+        }
+    }
+}
