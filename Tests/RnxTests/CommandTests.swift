@@ -40,6 +40,24 @@ import Testing
         #expect(throws: (any Error).self) { try parse(["status", ""], as: StatusCommand.self) }
     }
 
+    @Test func `What users of the original ask for and is not there is told by its name`() async throws {
+        try await withServer(ScriptedServer()) { folder, _ in
+            for (line, feature) in [
+                ("list --workflow 7 --include-completed", "workflows are"),
+                ("run --workflow file.yml", "workflows are"), ("metrics x --summary", "summaries of metrics are"),
+            ] {
+                let result = try await Program.run(["job"] + words(line), in: folder)
+                #expect(result.status == 1)
+                #expect(result.errors == "Error: \(feature) not available in this version of rnx\n", "\(line)")
+            }
+        }
+    }
+
+    @Test func `A range of metrics has an order`() {
+        #expect(throws: (any Error).self) { try parse(words("metrics x --from 5s --to 1m"), as: MetricsCommand.self) }
+        #expect(throws: Never.self) { try parse(words("metrics x --from 1m --to 5s"), as: MetricsCommand.self) }
+    }
+
     @Test func `List takes states and a limit`() throws {
         let line = words("list --status running,FAILED --limit 2 --include-completed")
         let command = try parse(line, as: ListCommand.self)

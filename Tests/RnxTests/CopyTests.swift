@@ -132,6 +132,21 @@ import Testing
         }
     }
 
+    @Test func `What is no file is left out and reported, and nothing at all is an error`() async throws {
+        try await withFolder { destination in
+            let copy = try CopyWriter(destination, name: "out")
+            try copy.begin(folder(""))
+            try copy.begin(.with { ($0.path, $0.leftOut) = (Data("pipe".utf8), true) })
+            #expect(try copy.finish().skipped.count == 1)
+            for header in [link("", "/etc/passwd"), .with { $0.leftOut = true }] {
+                let alone = try CopyWriter(destination, name: "alone")
+                try alone.begin(header)
+                #expect(throws: Failure.self) { try alone.finish() }
+            }
+            #expect(throws: Failure.self) { try CopyWriter(destination, name: "none").finish() }
+        }
+    }
+
     @Test func `A link that is left out is reported`() async throws {
         try await withFolder { destination in
             let copy = try CopyWriter(destination, name: "out")

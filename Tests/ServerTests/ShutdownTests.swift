@@ -58,6 +58,36 @@ extension DaemonTests.ShutdownTests {
         }
     }
 
+    @Test func `a viewer that reads nothing does not hold up the end`() async throws {
+        try await DaemonProcess.run { daemon in
+            let job = try await daemon.connect { client in
+                let job = try await client.shell("head -c 50000000 /dev/zero; exec sleep 1000").jobUuid
+                try await client.waitForOutput("\0", of: job)
+                return job
+            }
+            // Frozen while its log comes: the daemon cannot send any more.
+            let viewer = Process()
+            viewer.executableURL = URL(filePath: Products.path("rnx"))
+            viewer.arguments = ["job", "log", job]
+            let terminal = try Terminal(daemon)
+            viewer.environment = ["RNX_CONFIG": "\(terminal.folder.path)/rnx-config.yml"]
+            let output = Pipe()
+            viewer.standardOutput = output
+            viewer.standardError = FileHandle.nullDevice
+            try viewer.run()
+            defer {
+                kill(viewer.processIdentifier, SIGKILL)
+                viewer.waitUntilExit()
+            }
+            #expect(output.fileHandleForReading.availableData.count > 0)
+            kill(viewer.processIdentifier, SIGSTOP)
+            let start = ContinuousClock.now
+            #expect(await daemon.stop(SIGTERM) == 0)
+            // Far less than the five seconds after which the transport gives up such a connection.
+            #expect(ContinuousClock.now - start < .seconds(4.5))
+        }
+    }
+
     @Test func `with onShutdown stop the jobs end first and are recorded`() async throws {
         try await DaemonProcess.run(["joblet.onShutdown": "stop"]) { daemon in
             let jobs = try await daemon.connect { client in
@@ -163,11 +193,30 @@ extension DaemonTests.ShutdownTests {
             Products.path("joblet"), ["certs", "init", "--config", daemon.configurationPath])
         #expect(again.status == 1)
         #expect(again.output.contains("--force"), "\(again.output)")
+        // One more client, with files of its own.
+        let issue = ["certs", "issue", "--config", daemon.configurationPath, "--role", "viewer", "--name"]
+        #expect(try await runProgram(Products.path("joblet"), issue + ["bob"]).status == 0)
+        for name in ["bob-client-key.pem", "rnx-config-bob.yml"] {
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(daemon.certificates.path)/\(name)")
+            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600, "\(name)")
+        }
+        let folder = daemon.certificates.path
+        let bob = try TLSIdentity(
+            certificatePath: folder + "/bob-client-cert.pem", keyPath: folder + "/bob-client-key.pem",
+            authorityPath: folder + "/ca-cert.pem")
+        for (name, reason) in [("bob", "--force"), ("../bob", "--name"), ("admin", "--name")] {
+            let refused = try await runProgram(Products.path("joblet"), issue + [name])
+            #expect(refused.status != 0)
+            #expect(refused.output.contains(reason), "\(refused.output)")
+        }
         do {
             try await daemon.start()
-            for caller in [Caller.admin, .viewer] {
+            for caller in [Caller.admin, .viewer, .holder(bob)] {
                 let jobs = try await daemon.connect(as: caller) { try await $0.jobs.listJobs(.init()).jobs }
                 #expect(jobs.isEmpty)
+            }
+            await expectRefusal(.permissionDenied, "role viewer is not allowed to perform operation run_job") {
+                try await daemon.connect(as: .holder(bob)) { try await $0.run("true") }
             }
         } catch {
             Issue.record(error)

@@ -287,6 +287,7 @@ extension DaemonTests.CopyTests {
         var isDirectory = false
         var link = ""
         var content = ""
+        var isLeftOut = false
     }
 
     private func copy(_ job: String, _ path: String, _ client: DaemonClient) async throws -> [Entry] {
@@ -302,7 +303,7 @@ extension DaemonTests.CopyTests {
                         Entry(
                             path: String(decoding: header.path, as: UTF8.self), mode: header.mode,
                             isDirectory: header.isDirectory,
-                            link: String(decoding: header.symlinkTarget, as: UTF8.self)))
+                            link: String(decoding: header.symlinkTarget, as: UTF8.self), isLeftOut: header.leftOut))
                 case .content(let bytes):
                     try #require(!entries.isEmpty)
                     entries[entries.count - 1].content += String(decoding: bytes, as: UTF8.self)
@@ -329,6 +330,7 @@ extension DaemonTests.CopyTests {
                 Entry(path: "deep", mode: 0o750, isDirectory: true),
                 Entry(path: "deep/two", mode: 0o644, content: "two\n"),
                 Entry(path: "empty", mode: 0o644),
+                Entry(path: "fifo", mode: 0, isLeftOut: true),
                 Entry(path: "one", mode: 0o600, content: "one\n"),
                 Entry(path: "relative", mode: 0o777, link: "one"),
             ]

@@ -8,13 +8,20 @@ extension JobLog {
         return storedBytes
     }
 
-    /// Replaces damaged blocks by notes of what is lost; returns how many bytes that is, nil where none is damaged.
-    func repairDamage() throws(StorageError) -> UInt64? {
-        let isTorn = damageAtEnd != nil
+    /// Replaces damaged blocks by notes of what is lost, and takes text that no record names into the log.
+    func repairDamage() throws(StorageError) -> JobRepair.Outcome {
+        let hasDamagedEnd = damageAtEnd != nil
+        let torn = try tornEnd()
+        let runs = try unnamedText(torn)
         try prepareRewriting()
-        guard let rewrite = try repaired() else { return isTorn ? 0 : nil }
-        try replaceFiles(rewrite)
-        return rewrite.lostBytes
+        var lost = torn.isEmpty ? 0 : try restore(torn, runs)
+        if let rewrite = try repaired() {
+            try replaceFiles(rewrite)
+            lost += rewrite.lostBytes
+        } else if torn.isEmpty, !hasDamagedEnd {
+            return .sound
+        }
+        return runs.isEmpty ? .mended(lostBytes: lost) : .rebuilt(bytes: statistics.bytes)
     }
 
     /// Writes everything down, so that the files are the log.

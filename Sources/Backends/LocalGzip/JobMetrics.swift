@@ -20,6 +20,8 @@ final class JobMetrics {
     /// The last file as it was when it was read or written.
     private var identity: File.Identity?
     private var isLoaded = false
+    /// The first file of which nothing is whole.
+    private(set) var damagedFile: String?
     private var storedEnd: UInt64 = 0
     private var waiting: [MetricSample] = []
     /// The sequence of the next sample.
@@ -55,6 +57,7 @@ final class JobMetrics {
         waiting = []
         stored = try files.numbers().map { MetricFile(number: $0) }
         identity = nil
+        damagedFile = nil
         (storedEnd, end) = (0, 0)
         while let last = stored.indices.last {
             guard let (bytes, identity) = try files.content(stored[last].number) else {
@@ -68,7 +71,8 @@ final class JobMetrics {
                 table.length = member.offset
             }
             guard let member = table.members.last else {
-                // Nothing of it was ever whole; the next member of this name is written over it.
+                // Nothing of it is whole; the next member of this name is written over it.
+                damagedFile = files.place(stored[last].number, 0)
                 stored.removeLast()
                 continue
             }

@@ -90,7 +90,16 @@ actor LogShard {
     private func repairKnown(_ job: JobID) throws(StorageError) -> JobRepair.Outcome? {
         try withLog(of: job) { (log) throws(StorageError) in
             guard log.hasFiles || log.exists else { return nil }
-            return try log.repairDamage().map { .mended(lostBytes: $0) } ?? .sound
+            return try log.repairDamage()
+        }
+    }
+
+    /// What stands behind the last record of a job's log; nil where it cannot be told.
+    func tornEnd(of job: JobID) throws(StorageError) -> TornEnd? {
+        do throws(StorageError) {
+            return try withLog(of: job) { (log) throws(StorageError) in try log.tornEnd() }
+        } catch .corrupt {
+            return nil
         }
     }
 
@@ -135,7 +144,11 @@ actor LogShard {
         of job: JobID, _ body: (JobLog) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         try withLog(of: job) { (log) throws(StorageError) in
-            guard log.exists else { throw .notFound }
+            guard log.exists else {
+                // Text that no record names is no log, and not nothing.
+                guard try log.tornEnd().isEmpty else { throw .corrupt(place: log.place(of: log.index.length)) }
+                throw .notFound
+            }
             return try body(log)
         }
     }

@@ -97,7 +97,10 @@ actor MetricShard {
         of job: JobID, _ body: (JobMetrics) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         try withMetrics(of: job) { (metrics) throws(StorageError) in
-            guard metrics.hasSamples else { throw .notFound }
+            guard metrics.hasSamples else {
+                if let place = metrics.damagedFile { throw .corrupt(place: place) }
+                throw .notFound
+            }
             return try body(metrics)
         }
     }

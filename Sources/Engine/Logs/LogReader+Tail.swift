@@ -14,7 +14,8 @@ extension LogReader {
         do throws(StorageError) {
             reading.start = max(request.start, try await store.cursor(forLast: lines, of: request.query))
         } catch {
-            guard error == .notFound else { throw error }
+            // While the store is away the outbox may have all there is: reading says whether it does.
+            if case .unavailable = error {} else if error != .notFound { throw error }
         }
         if lines <= LineTail.most {
             var tail = LineTail(lines: lines, start: reading.start)

@@ -35,12 +35,18 @@ extension CgroupPlan {
     }
 
     /// Whether any process would notice SIGTERM: it catches the signal, blocks it, or waits for it.
+    ///
+    /// Of very many processes it is taken for granted: to look at all of them would hold up other jobs.
     var handlesTermination: Bool {
-        processes.contains { JobCgroup.catchesTermination($0) || JobCgroup.waitsForSignals($0) }
+        let processes = processes
+        return processes.count > JobCgroup.mostLookedAt
+            || processes.contains { JobCgroup.catchesTermination($0) || JobCgroup.waitsForSignals($0) }
     }
 }
 
 private enum JobCgroup {
+    static let mostLookedAt = 256
+
     static func catchesTermination(_ pid: Int32) -> Bool {
         guard let text = try? readText("/proc/\(pid)/status") else { return false }
         return text.split(separator: "\n").contains { line in

@@ -17,6 +17,8 @@ public actor KeptFiles {
         public let size: UInt64
         /// Where a symbolic link points to; empty for others.
         public let linkDestination: [UInt8]
+        /// Whether it is something that is not copied: a socket, a device, a pipe, or too deep for a path.
+        public var isLeftOut = false
     }
 
     /// What comes next.
@@ -29,7 +31,12 @@ public actor KeptFiles {
 
     private static let chunk = 256 << 10
 
-    private let thread = BlockingExecutor.shared.thread()
+    /// Not those of the journal and the stores: a job may have left millions of names in a directory.
+    private static let threads = BlockingExecutor(count: 2)
+    /// So many names of one directory are held at a time.
+    private static let mostNames = 1 << 18
+
+    private let thread = KeptFiles.threads.thread()
     private let root: FileDescriptor
     private var pending: [(relative: FileName, shown: FileName)]
     private var file: FileDescriptor?
@@ -49,7 +56,8 @@ public actor KeptFiles {
         pending = [(FileName(path.components.isEmpty ? "." : path.description), FileName(""))]
     }
 
-    /// The next entry or part of a file; nil after the last. Sockets, devices and pipes are passed over.
+    /// The next entry or part of a file; nil after the last. Of sockets, devices, pipes and what is too deep for a path
+    /// it is told that they are left out.
     public func next() throws(EngineError) -> Piece? {
         do throws(SystemCallError) {
             if left > 0, let file {
@@ -72,6 +80,7 @@ public actor KeptFiles {
                 switch error.code {
                 case ENOENT, ENOTDIR: .notFound
                 case ELOOP, EXDEV: .invalidArgument
+                case E2BIG: .resourceExhausted
                 default: .unavailable
                 }
             throw EngineError(code, "cannot copy: \(error)")
@@ -83,8 +92,12 @@ public actor KeptFiles {
         do {
             return try openNow(relative, shown)
         } catch {
-            guard !shown.isEmpty, [ENOENT, ENOTDIR, ELOOP, EXDEV].contains(error.code) else { throw error }
-            return nil
+            guard !shown.isEmpty else { throw error }
+            switch error.code {
+            case ENOENT, ENOTDIR, ELOOP, EXDEV: return nil
+            case ENAMETOOLONG: return .leftOut(shown)
+            default: throw error
+            }
         }
     }
 
@@ -101,8 +114,9 @@ public actor KeptFiles {
         let mode = UInt32(status.st_mode & 0o777)
         switch status.st_mode & S_IFMT {
         case S_IFDIR:
-            let names = try FileName.all(in: FileDescriptor.openDirectory("/proc/self/fd/\(path.number)"))
-            for name in names.sorted(by: { $1.bytes.lexicographicallyPrecedes($0.bytes) }) {
+            let names = try FileName.all(
+                in: FileDescriptor.openDirectory("/proc/self/fd/\(path.number)"), limit: KeptFiles.mostNames)
+            for name in names.sorted(by: { $1 < $0 }) {
                 pending.append((relative.appending(name), shown.appending(name)))
             }
             return Entry(path: shown.bytes, mode: mode, isDirectory: true, size: 0, linkDestination: [])
@@ -117,8 +131,14 @@ public actor KeptFiles {
             let count = try retrying("readlink \(relative)") { readlinkat(path.number, "", &buffer, buffer.count) }
             let destination = buffer.prefix(count).map { UInt8(bitPattern: $0) }
             return Entry(path: shown.bytes, mode: mode, isDirectory: false, size: 0, linkDestination: destination)
-        default: return nil
+        default: return .leftOut(shown)
         }
+    }
+}
+
+extension KeptFiles.Entry {
+    fileprivate static func leftOut(_ path: FileName) -> Self {
+        Self(path: path.bytes, mode: 0, isDirectory: false, size: 0, linkDestination: [], isLeftOut: true)
     }
 }
 

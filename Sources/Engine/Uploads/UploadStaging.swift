@@ -22,6 +22,8 @@ public actor UploadStaging {
     private var fileSize = 0
     private var announced: UInt64?
     private var seen: Set<WorkPath> = []
+    /// Directories that were made for what lies in them.
+    private var folders = 0
     /// The paths of the files, in the order they came.
     public private(set) var files: [String] = []
 
@@ -112,8 +114,10 @@ public actor UploadStaging {
         guard !path.components.isEmpty else {
             throw EngineError(.invalidArgument, "invalid path '': it names the work directory itself")
         }
-        guard seen.count < UploadStaging.maxEntries else {
-            throw EngineError(.resourceExhausted, "more than \(UploadStaging.maxEntries) files are uploaded")
+        // A path may make many directories, and each takes an inode of the host.
+        guard seen.count + folders < UploadStaging.maxEntries else {
+            throw EngineError(
+                .resourceExhausted, "more than \(UploadStaging.maxEntries) files and directories are uploaded")
         }
         guard seen.insert(path).inserted else {
             throw EngineError(.invalidArgument, "path '\(path)' is uploaded twice")
@@ -126,7 +130,11 @@ public actor UploadStaging {
             }
             guard var directory = root else { throw SystemCallError("open the staging area", code: EBADF) }
             for name in path.components.dropLast() {
-                if mkdirat(directory.number, name, 0o755) != 0, errno != EEXIST { throw .current("mkdir") }
+                if mkdirat(directory.number, name, 0o755) == 0 {
+                    folders += 1
+                } else if errno != EEXIST {
+                    throw .current("mkdir")
+                }
                 // Beneath and without links, whatever an earlier entry made of the tree.
                 let number = joblet_openat2(
                     directory.number, name, UInt64(O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0,

@@ -1,5 +1,8 @@
 /// A path below a job's work directory: relative, without `..`, validated when made.
 public struct WorkPath: Hashable, Sendable, CustomStringConvertible {
+    /// Deeper than any tree that people make, and no more than a process can hold open.
+    private static let mostComponents = 256
+
     /// The path's parts; none for the work directory itself.
     public let components: [String]
 
@@ -15,6 +18,7 @@ public struct WorkPath: Hashable, Sendable, CustomStringConvertible {
         guard bytes.count < 4096 else { throw refuse("it is too long") }
         let parts = bytes.split(separator: UInt8(ascii: "/")).map { String(decoding: $0, as: UTF8.self) }
             .filter { $0 != "." }
+        guard parts.count <= WorkPath.mostComponents else { throw refuse("it has too many levels") }
         guard !parts.contains("..") else { throw refuse("it leaves the work directory") }
         guard parts.allSatisfy({ $0.utf8.count <= 255 }) else { throw refuse("a name in it is too long") }
         components = parts

@@ -78,7 +78,8 @@ public struct Daemon: Sendable {
                     .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: retention, successTerminationBehavior: .ignore),
                 ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                // The end of the terminal is no reason to die at once.
+                gracefulShutdownSignals: [.sigterm, .sigint, .sighup], logger: logger))
         try await group.run()
     }
 }

@@ -91,15 +91,34 @@ public struct CertificateDirectory: Sendable {
         return issued
     }
 
-    /// Issues a client certificate with the authority whose files are here.
+    /// Renews the client certificate of a role with the authority whose files are here.
     @discardableResult
     public func issueClient(
-        role: Role, commonName: String? = nil, days: Int = CertificateAuthority.defaultLeafDays, force: Bool = false,
-        at now: Date = Date()
-    ) throws(SecurityError) -> IssuedCertificate {
-        let issued = try authority().issueClient(role: role, commonName: commonName, days: days, at: now)
+        role: Role, days: Int = CertificateAuthority.defaultLeafDays, force: Bool = false, at now: Date = Date()
+    ) throws(SecurityError) -> TLSIdentity {
+        let authority = try authority()
+        let issued = try authority.issueClient(role: role, days: days, at: now)
         try write(texts(issued, for: role), force: force)
-        return issued
+        return TLSIdentity(
+            certificate: issued.certificatePEM, key: issued.key, authority: authority.certificatePEM)
+    }
+
+    /// Issues one more client certificate of a role, in the files `<name>-client-cert.pem` and `<name>-client-key.pem`;
+    /// the name is its common name.
+    @discardableResult
+    public func issueClient(
+        role: Role, name: ClientName, days: Int = CertificateAuthority.defaultLeafDays, force: Bool = false,
+        at now: Date = Date()
+    ) throws(SecurityError) -> TLSIdentity {
+        let authority = try authority()
+        let issued = try authority.issueClient(role: role, commonName: name.text, days: days, at: now)
+        try write(
+            [
+                ("\(name.text)-client-cert.pem", issued.certificatePEM, 0o644),
+                ("\(name.text)-client-key.pem", issued.key.text, 0o600),
+            ], force: force)
+        return TLSIdentity(
+            certificate: issued.certificatePEM, key: issued.key, authority: authority.certificatePEM)
     }
 
     private func identity(_ certificate: File, _ key: File) throws(SecurityError) -> TLSIdentity {
@@ -127,14 +146,18 @@ public struct CertificateDirectory: Sendable {
     }
 
     private func write(_ files: [(file: File, text: String)], force: Bool) throws(SecurityError) {
+        try write(files.map { ($0.file.rawValue, $0.text, $0.file.mode) }, force: force)
+    }
+
+    private func write(_ files: [(name: String, text: String, mode: mode_t)], force: Bool) throws(SecurityError) {
         try create()
         if !force {
-            for (file, _) in files where access(path(of: file), F_OK) == 0 {
-                throw .exists(path: path(of: file))
+            for (name, _, _) in files where access("\(path)/\(name)", F_OK) == 0 {
+                throw .exists(path: "\(path)/\(name)")
             }
         }
-        for (file, text) in files {
-            try ExclusiveFile.write(text, to: path(of: file), mode: file.mode, replacing: force)
+        for (name, text, mode) in files {
+            try ExclusiveFile.write(text, to: "\(path)/\(name)", mode: mode, replacing: force)
         }
     }
 

@@ -6,6 +6,9 @@ public struct ClientConfiguration: Sendable {
     /// The file of the viewer.
     public static let viewerFileName = "rnx-config-viewer.yml"
 
+    /// The file of a client with that name.
+    public static func fileName(of name: ClientName) -> String { "rnx-config-\(name.text).yml" }
+
     /// `host:port` that clients dial.
     public let address: String
     public let nodeID: String

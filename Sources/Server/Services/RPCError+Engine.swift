@@ -8,7 +8,7 @@ enum Status {
     static func error(_ error: any Error) -> any Error {
         switch error {
         case let error as EngineError: RPCError(code: code(error.code), message: error.message)
-        case let error as StorageError: RPCError(code: code(error), message: error.description)
+        case let error as StorageError: RPCError(code: code(error), message: error.description, metadata: origin(error))
         default: error
         }
     }
@@ -32,6 +32,11 @@ enum Status {
         case .unimplemented: .unimplemented
         case .internal: .internalError
         }
+    }
+
+    /// Tells clients that it is the store that is away, and not the daemon.
+    private static func origin(_ error: StorageError) -> Metadata {
+        if case .unavailable = error { ["joblet-unavailable": "store"] } else { [:] }
     }
 
     private static func code(_ error: StorageError) -> RPCError.Code {

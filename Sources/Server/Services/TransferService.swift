@@ -75,6 +75,7 @@ extension Joblet_Ext_CopyChunk {
             header.isDirectory = entry.isDirectory
             header.size = entry.size
             header.symlinkTarget = Data(entry.linkDestination)
+            header.leftOut = entry.isLeftOut
         case .content(let bytes): content = Data(bytes)
         }
     }

@@ -26,9 +26,11 @@ struct GRPCService: Service {
             address: address.resolved, transportSecurity: tls.transportSecurity, config: transportConfiguration)
         let server = GRPCServer(
             transport: transport, services: services(closing), interceptors: [RoleInterceptor()])
+        let serving = Serving(server)
+        defer { serving.abandon() }
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
-                try await server.serve()
+                try await serving.end()
                 return true
             }
             group.addTask {

@@ -60,8 +60,10 @@ struct QueryServer: Service {
         let server = GRPCServer(
             transport: transport, services: [PersistService(history: history, closing: closing)],
             interceptors: interceptors)
+        let serving = Serving(server)
+        defer { serving.abandon() }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await server.serve() }
+            group.addTask { try await serving.end() }
             group.addTask {
                 let address = try await transport.listeningAddress
                 if case .socket(let socket) = self.address, chmod(socket, 0o600) != 0 {

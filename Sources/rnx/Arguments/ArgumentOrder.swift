@@ -105,6 +105,6 @@ struct RunOrder: Equatable {
         "--schedule", "--max-cpu", "--cpu", "--max-memory", "--memory", "--max-iobps", "--cpu-cores", "--gpu",
         "--gpu-memory", "--upload", "--upload-dir", "--network", "--volume", "--runtime", "--env", "-e",
         "--secret-env", "-s", "--name", "--work-dir", "--workdir", "--timeout", "--label", "--durability",
-        "--output-policy",
+        "--output-policy", "--workflow",
     ])
 }

@@ -9,7 +9,7 @@ struct CopyCommand: ServerCommand {
         abstract: "Copy a file or directory out of the work directory of a job.",
         discussion: """
             A destination that is a directory receives the copy under its own name; any other destination becomes the \
-            copy. Symbolic links that lead out of the copy are left out.
+            copy. Symbolic links that lead out of the copy, sockets, devices and pipes are left out, with a warning.
             """)
 
     @Argument(help: ArgumentHelp("What to copy: UUID and path, such as 1b9d:/work/out.", valueName: "job:path"))
@@ -50,7 +50,7 @@ struct CopyCommand: ServerCommand {
             .object([
                 ("job_uuid", .string(source.job)), ("path", .string(source.path)),
                 ("destination", .string(copy.destination)), ("files", .integer(copy.files)),
-                ("bytes", .integer(copy.bytes)),
+                ("bytes", .integer(copy.bytes)), ("left_out", .array(copy.skipped.map { .string($0) })),
             ]),
             "Copied \(copy.files) files (\(SizeText.megabytes(copy.bytes))) to \(copy.destination.printable)\n")
     }

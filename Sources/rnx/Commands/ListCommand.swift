@@ -14,6 +14,8 @@ struct ListCommand: ServerCommand {
     @Flag(help: "Accepted for scripts: ended jobs are always listed.")
     var includeCompleted = false
 
+    @OptionGroup var workflow: WorkflowOption
+
     @Flag(help: "A table with names and nodes.")
     var wide = false
 
@@ -32,6 +34,7 @@ struct ListCommand: ServerCommand {
     }
 
     func run(_ server: Connection) async throws {
+        try workflow.refuse()
         let reply = try await server.jobs.listJobs(Joblet_EmptyRequest(), options: Connection.answering(within: 10))
         let jobs = selected(reply.jobs)
         let list = JobList(jobs, Palette(.process))

@@ -1,4 +1,5 @@
 import ArgumentParser
+import GRPCCore
 import JobletAPI
 
 /// `rnx job metrics`.
@@ -22,14 +23,21 @@ struct MetricsCommand: ServerCommand {
     @Option(parsing: .unconditional, help: "Only samples of this time or earlier.")
     var to: String?
 
+    @Flag(help: .hidden)
+    var summary = false
+
     @OptionGroup var connection: ConnectionOptions
 
     func validate() throws {
-        _ = try PointInTime.nanoseconds(from, option: "--from")
-        _ = try PointInTime.nanoseconds(to, option: "--to")
+        let since = try PointInTime.nanoseconds(from, option: "--from")
+        let until = try PointInTime.nanoseconds(to, option: "--to")
+        if until != 0, since > until { throw ValidationError("--from must not be later than --to") }
     }
 
     func run(_ server: Connection) async throws {
+        if summary {
+            throw Failure(.server(.unimplemented), "summaries of metrics are not available in this version of rnx")
+        }
         var query = SampleQuery(job: job.uuid)
         query.follow = follow
         query.since = try PointInTime.nanoseconds(from, option: "--from")
@@ -40,7 +48,7 @@ struct MetricsCommand: ServerCommand {
             try StandardOutput.write(json ? sample.json.compact + "\n" : sample.text)
         }
         guard count > 0 || from != nil || to != nil else {
-            throw Failure(.local, "no metrics available for job \(job.uuid.printable)")
+            throw Failure(.server(.notFound), "no metrics available for job \(job.uuid.printable)")
         }
     }
 }

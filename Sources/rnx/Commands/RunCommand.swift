@@ -17,13 +17,16 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     @OptionGroup var sandbox: RunSandbox
     @OptionGroup var uploads: RunUploads
     @OptionGroup var following: RunFollowing
+    @OptionGroup var workflow: WorkflowOption
     @OptionGroup var connection: ConnectionOptions
 
     @Argument(parsing: .postTerminator, help: .hidden)
     var command: [String] = []
 
     func validate() throws {
-        guard !command.isEmpty else { throw ValidationError("must specify a command to run") }
+        guard !command.isEmpty || workflow.workflow != nil else {
+            throw ValidationError("must specify a command to run")
+        }
     }
 
     /// The request, without uploads.
@@ -37,6 +40,7 @@ struct RunCommand: AsyncParsableCommand, Sendable {
     }
 
     func run() async throws {
+        try workflow.refuse()
         let request = try request()
         sandbox.warnings.forEach(StandardError.warn)
         // Files are looked at before a connection is made: a wrong path costs no round trip.

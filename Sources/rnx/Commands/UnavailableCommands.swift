@@ -20,6 +20,17 @@ extension UnavailableCommand {
     }
 }
 
+/// `--workflow`, which users of the original know: it says that there are none.
+struct WorkflowOption: ParsableArguments {
+    @Option(parsing: .unconditional, help: .hidden)
+    var workflow: String?
+
+    func refuse() throws(Failure) {
+        guard workflow != nil else { return }
+        throw Failure(.server(.unimplemented), "\(WorkflowCommand.feature) are not available in this version of rnx")
+    }
+}
+
 /// `rnx workflow`.
 struct WorkflowCommand: UnavailableCommand {
     static let name = "workflow"

@@ -32,6 +32,13 @@ struct LogQuery: Sendable {
     var canResume: Bool { follow && grep.isEmpty }
 }
 
+extension RPCError {
+    /// What an answer UNAVAILABLE means: the server says so where it is its store that is away.
+    var loss: String {
+        metadata[stringValues: "joblet-unavailable"].contains { _ in true } ? message.printable : "connection lost"
+    }
+}
+
 extension Connection {
     /// How often a lost connection is made again without a single byte in between.
     static let attempts = 12
@@ -56,7 +63,7 @@ extension Connection {
                 }
                 failures += 1
                 guard failures <= Self.attempts else { throw error }
-                if failures == 1 { StandardError.write("[joblet: connection lost, trying again]") }
+                if failures == 1 { StandardError.write("[joblet: \(error.loss), trying again]") }
                 try await Task.sleep(for: Self.pause(after: failures))
             }
         }

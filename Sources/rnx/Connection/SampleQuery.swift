@@ -60,7 +60,7 @@ extension Connection {
                 query.since = last.timestampNanoseconds
                 failures += 1
                 guard failures <= Self.attempts else { throw error }
-                if failures == 1 { StandardError.write("[joblet: connection lost, trying again]") }
+                if failures == 1 { StandardError.write("[joblet: \(error.loss), trying again]") }
                 try await Task.sleep(for: Self.pause(after: failures))
             }
         }

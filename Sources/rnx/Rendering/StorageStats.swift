@@ -72,7 +72,10 @@ extension Joblet_Ext_StoreStats {
     func summary(entries name: String, showsBytes: Bool) -> String {
         var parts = ["\(jobs) jobs", "\(entries) \(name)"]
         if showsBytes { parts.append("\(QuantityText.bytes(Double(bytes))) of output") }
-        let times = ratio.map { ", \(Int($0 * 10) / 10).\(Int($0 * 10) % 10) times smaller" } ?? ""
+        // Of a few small jobs what is stored may be more.
+        let times =
+            ratio.flatMap { $0 < 1 ? nil : $0 }.map { ", \(Int($0 * 10) / 10).\(Int($0 * 10) % 10) times smaller" }
+            ?? ""
         parts.append("\(QuantityText.bytes(Double(storedBytes))) stored\(showsBytes ? times : "")")
         if oldest != 0 { parts.append("oldest \(TimeText.rfc3339Seconds(oldest))") }
         if damagedJobs > 0 { parts.append("\(damagedJobs) jobs DAMAGED") }

@@ -8,7 +8,7 @@ struct CopyResult: Sendable {
     let destination: String
     let files: Int
     let bytes: UInt64
-    /// Paths of symbolic links that were not created.
+    /// What was left out, and why.
     let skipped: [String]
 }
 
@@ -22,6 +22,7 @@ final class CopyWriter {
     private var file: CopiedFile?
     private var folderModes: [(path: CopyPath, mode: mode_t)] = []
     private var files = 0
+    private var entries = 0
     private var bytes: UInt64 = 0
     private var skipped: [String] = []
 
@@ -50,6 +51,12 @@ final class CopyWriter {
     func begin(_ header: Joblet_Ext_CopyHeader) throws {
         try endFile()
         let path = try CopyPath(header.path)
+        guard !header.leftOut else {
+            let shown = path.name == nil ? destination : CopyPath.text(header.path)
+            skipped.append("\(shown): neither a file, a directory nor a link, or too deep")
+            return
+        }
+        entries += 1
         let folder = try self.folder(of: path)
         let (name, shown) = (path.name ?? self.name, CopyPath.text(header.path))
         // Bits that give rights to others than the owner of the copy are of no use here.
@@ -80,6 +87,9 @@ final class CopyWriter {
             let folder = try open(name, in: self.folder(of: path), shownAs: CopyPath.text(name))
             guard fchmod(folder.number, mode) == 0 else { throw failure(CopyPath.text(name)) }
         }
+        guard entries > 0 else {
+            throw Failure(.local, "nothing was copied: \(skipped.first ?? "the server sent nothing")")
+        }
         return CopyResult(destination: destination, files: files, bytes: bytes, skipped: skipped)
     }
 
@@ -105,6 +115,7 @@ final class CopyWriter {
 
     private func link(_ name: CopyPath.Name, in folder: Descriptor, path: CopyPath, target: Data) throws {
         guard path.allows(target: target) else {
+            entries -= 1
             skipped.append("\(CopyPath.text(name)) -> \(CopyPath.text(target))")
             return
         }

@@ -33,6 +33,28 @@ import Testing
         }
     }
 
+    @Test func `samples of which nothing is whole are damaged, not missing`() async throws {
+        try await MetricDirectoryFixture.with { metrics in
+            let store = try metrics.open()
+            try await store.append([MetricSample(0, at: 5, value: 1)], to: metrics.job)
+            try await store.finish(metrics.job)
+            var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: metrics.path("5.jsonl.gz"))))
+            bytes[bytes.count / 2] ^= 0xff
+            try Data(bytes).write(to: URL(fileURLWithPath: metrics.path("5.jsonl.gz")))
+            let again = try metrics.open()
+            for call in [
+                { _ = try await again.statistics(of: metrics.job) },
+                { _ = try await again.read(MetricQuery(job: metrics.job), from: 0, limit: 9) },
+            ] as [() async throws -> Void] {
+                do {
+                    try await call()
+                    Issue.record("nothing was said of the damage")
+                } catch StorageError.corrupt {
+                }
+            }
+        }
+    }
+
     @Test func `what an interrupted trim left goes with its job`() async throws {
         try await MetricDirectoryFixture.with { metrics in
             let store = try metrics.open()

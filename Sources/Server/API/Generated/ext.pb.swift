@@ -167,6 +167,9 @@ public nonisolated struct Joblet_Ext_CopyHeader: Sendable {
   /// not empty for a symbolic link
   public var symlinkTarget: Data = Data()
 
+  /// there is something that is not copied: a socket, a device, a pipe
+  public var leftOut: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -597,7 +600,7 @@ nonisolated extension Joblet_Ext_CopyChunk: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Joblet_Ext_CopyHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".CopyHeader"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}mode\0\u{3}is_directory\0\u{1}size\0\u{3}symlink_target\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}mode\0\u{3}is_directory\0\u{1}size\0\u{3}symlink_target\0\u{3}left_out\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -610,6 +613,7 @@ nonisolated extension Joblet_Ext_CopyHeader: SwiftProtobuf.Message, SwiftProtobu
       case 3: try { try decoder.decodeSingularBoolField(value: &self.isDirectory) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.size) }()
       case 5: try { try decoder.decodeSingularBytesField(value: &self.symlinkTarget) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.leftOut) }()
       default: break
       }
     }
@@ -631,6 +635,9 @@ nonisolated extension Joblet_Ext_CopyHeader: SwiftProtobuf.Message, SwiftProtobu
     if !self.symlinkTarget.isEmpty {
       try visitor.visitSingularBytesField(value: self.symlinkTarget, fieldNumber: 5)
     }
+    if self.leftOut != false {
+      try visitor.visitSingularBoolField(value: self.leftOut, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -640,6 +647,7 @@ nonisolated extension Joblet_Ext_CopyHeader: SwiftProtobuf.Message, SwiftProtobu
     if lhs.isDirectory != rhs.isDirectory {return false}
     if lhs.size != rhs.size {return false}
     if lhs.symlinkTarget != rhs.symlinkTarget {return false}
+    if lhs.leftOut != rhs.leftOut {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -48,7 +48,12 @@ struct CertsCommand: ParsableCommand {
     /// `joblet certs issue`: one more certificate of the authority.
     struct Issue: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Issues a client certificate of the node's authority, or renews the server's.")
+            abstract: "Issues one more client certificate of the node's authority, or renews one.",
+            discussion: """
+                With --name a client gets files of its own: NAME-client-cert.pem, NAME-client-key.pem and \
+                rnx-config-NAME.yml. Without it the certificate of the role is renewed, with its rnx configuration; \
+                --force replaces what is there.
+                """)
 
         @OptionGroup var options: ConfigurationOptions
 
@@ -61,6 +66,9 @@ struct CertsCommand: ParsableCommand {
         @Option(help: "Days for which the certificate is valid.")
         var days = 365
 
+        @Option(help: "HOST:PORT that the client's rnx configuration names; localhost where it is not given.")
+        var address: String?
+
         @Flag(help: "Replaces what is there.")
         var force = false
 
@@ -70,24 +78,46 @@ struct CertsCommand: ParsableCommand {
             switch role {
             case "server":
                 let names = try SubjectNames(additional: name)
-                try explainingForce { try directory.issueServer(names: names, days: days, force: force) }
+                _ = try explainingForce { try directory.issueServer(names: names, days: days, force: force) }
             case "admin", "viewer":
                 guard let role = Role(rawValue: role) else { throw ValidationError("unknown role") }
-                try explainingForce {
-                    try directory.issueClient(
-                        role: role, commonName: name.first ?? "\(role.rawValue)-client", days: days, force: force)
-                }
+                guard name.count < 2 else { throw ValidationError("a client has one --name") }
+                let file = try explainingForce { try issue(role, in: directory, configuration) }
+                print("rnx configuration: \(file)")
             default: throw ValidationError("--role must be admin, viewer or server")
             }
             print("Certificate written to \(directory.path)")
+        }
+
+        /// Writes a client's files; returns the path of its configuration.
+        private func issue(
+            _ role: Role, in directory: CertificateDirectory, _ configuration: Configuration
+        ) throws -> String {
+            let file: String
+            let identity: TLSIdentity
+            if let text = name.first {
+                guard let name = ClientName(text) else {
+                    throw ValidationError("--name: letters, digits and ._@-, and not the name of a role")
+                }
+                file = ClientConfiguration.fileName(of: name)
+                identity = try directory.issueClient(role: role, name: name, days: days, force: force)
+            } else {
+                file = role == .admin ? ClientConfiguration.adminFileName : ClientConfiguration.viewerFileName
+                identity = try directory.issueClient(role: role, days: days, force: force)
+            }
+            try ClientConfiguration(
+                address: address ?? "localhost:\(configuration.server.port)", nodeID: configuration.server.nodeID,
+                identity: identity
+            ).write(to: "\(directory.path)/\(file)", force: force)
+            return "\(directory.path)/\(file)"
         }
     }
 }
 
 /// Runs `body`; a file that is already there is an error that names the way to replace it.
-private func explainingForce(_ body: () throws -> Void) throws {
+private func explainingForce<Value>(_ body: () throws -> Value) throws -> Value {
     do {
-        try body()
+        return try body()
     } catch SecurityError.exists(let path) {
         throw Existing(path: path)
     }

@@ -38,8 +38,12 @@ struct StatsCommand: AsyncParsableCommand {
                             job: job, bytes: found.bytes, lines: found.lines, storedBytes: found.storedBytes,
                             oldest: found.times?.lowerBound))
                 } catch {
-                    guard case .corrupt = error else { throw error }
-                    summary.addDamaged(job)
+                    switch error {
+                    case .corrupt: summary.addDamaged(job)
+                    // Deleted meanwhile.
+                    case .notFound: break
+                    default: throw error
+                    }
                 }
             }
         }
@@ -62,8 +66,12 @@ struct StatsCommand: AsyncParsableCommand {
                             job: job, samples: found.samples, storedBytes: found.storedBytes,
                             oldest: found.times?.lowerBound))
                 } catch {
-                    guard case .corrupt = error else { throw error }
-                    summary.addDamaged(job)
+                    switch error {
+                    case .corrupt: summary.addDamaged(job)
+                    // Deleted meanwhile.
+                    case .notFound: break
+                    default: throw error
+                    }
                 }
             }
         }

@@ -1,3 +1,4 @@
+import Glibc
 import JobletAPI
 import NIOCore
 import NIOPosix
@@ -160,7 +161,7 @@ final class WorkerLink: Sendable {
                 try await channel.closeFuture.get()
                 downSince = .now
             } catch {
-                reason = "\(error)"
+                reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
             }
             state.withLock { $0.channel = nil }
             if ContinuousClock.now - downSince >= patience {

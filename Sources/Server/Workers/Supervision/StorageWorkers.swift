@@ -119,9 +119,13 @@ public final class StorageWorkers: Sendable {
 
     /// Ends the connections and the processes.
     func stop() async {
-        for worker in [persist, state] {
-            await worker.client.close()
-            await worker.process.stop()
+        await withTaskGroup(of: Void.self) { group in
+            for worker in [persist, state] {
+                group.addTask {
+                    await worker.client.close()
+                    await worker.process.stop()
+                }
+            }
         }
     }
 }

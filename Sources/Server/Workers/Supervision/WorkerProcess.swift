@@ -18,6 +18,8 @@ final class WorkerProcess: Sendable {
         var hasEnded = false
         /// What it said last, for the time when it ends.
         var lastLine = ""
+        /// Why it ended last by itself.
+        var failure = ""
         /// How often it has ended by itself since it last worked.
         var failures = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -56,8 +58,8 @@ final class WorkerProcess: Sendable {
     /// The process that runs now.
     var pid: pid_t? { state.withLock { $0.pid } }
 
-    /// What it said last before it ended by itself, if it has done so since it last worked.
-    var failure: String? { state.withLock { $0.failures > 0 ? $0.lastLine : nil } }
+    /// What it said last before it ended by itself, or how it ended, if it has done so since it last worked.
+    var failure: String? { state.withLock { $0.failures > 0 ? $0.failure : nil } }
 
     /// The worker has answered: the next failure is a first one again.
     func works() {
@@ -67,7 +69,8 @@ final class WorkerProcess: Sendable {
         }
     }
 
-    /// Ends the process, by force where it does not end within five seconds, and waits for its end.
+    /// Ends the process, by force where it does not end within a second, and waits for its end: what it has not
+    /// acknowledged is in the outbox.
     func stop() async {
         state.withLock { state in
             state.isStopping = true
@@ -76,7 +79,7 @@ final class WorkerProcess: Sendable {
         stopping.signal()
         let timer = Task {
             // Cancelled where it ends by itself.
-            do { try await Task.sleep(for: .seconds(5)) } catch { return }
+            do { try await Task.sleep(for: .seconds(1)) } catch { return }
             state.withLock { state in
                 if let pid = state.pid { kill(pid, SIGKILL) }
             }
@@ -114,7 +117,7 @@ final class WorkerProcess: Sendable {
         do {
             output = try spawn()
         } catch {
-            state.withLock { $0.lastLine = "\(error)" }
+            state.withLock { $0.failure = "\(error)" }
             logger.error("a storage worker cannot be started", metadata: ["worker": "\(name)", "error": "\(error)"])
             return
         }
@@ -132,6 +135,7 @@ final class WorkerProcess: Sendable {
         }
         guard !isStopping else { return }
         let end = status & 0x7f == 0 ? "exit code \(status >> 8 & 0xff)" : "signal \(status & 0x7f)"
+        state.withLock { $0.failure = $0.lastLine.isEmpty ? "it ended with \(end)" : $0.lastLine }
         logger.error("a storage worker has ended", metadata: ["worker": "\(name)", "pid": "\(pid)", "end": "\(end)"])
     }
 
