@@ -67,20 +67,23 @@ extension JobLog {
     /// how many bytes are lost.
     func restore(_ torn: TornEnd, _ runs: [FragmentRun]) throws(StorageError) -> UInt64 {
         var lost = torn.missingBytes
+        // Each file has a time of its own, and a log's times never go back.
+        var time = index.blocks.last?.header.times.upperBound ?? .min
         if lost > 0 {
-            try skip(to: end + lost, time: try File.modified(files.index) ?? 0)
+            time = max(time, try File.modified(files.index) ?? 0)
+            try skip(to: end + lost, time: time)
         }
         for run in runs {
             var moved = FragmentRun(start: end)
             var offset = 0
             for fragment in run.fragments {
+                time = max(time, fragment.time)
                 switch fragment.content {
                 case .dropped(let count):
-                    moved.appendGap(stream: fragment.stream, time: fragment.time, dropped: count)
+                    moved.appendGap(stream: fragment.stream, time: time, dropped: count)
                     lost += count
                 case .bytes(let count):
-                    moved.append(
-                        stream: fragment.stream, time: fragment.time, bytes: run.bytes[offset..<offset + count])
+                    moved.append(stream: fragment.stream, time: time, bytes: run.bytes[offset..<offset + count])
                     offset += count
                 }
             }

@@ -22,9 +22,12 @@ struct LogRebuilding {
     mutating func rebuild(_ job: JobID, _ durability: Durability) throws(StorageError) -> UInt64? {
         guard try hasText() else { return nil }
         var replacement = try LogReplacement(of: job, in: files)
+        var time = Int64.min
         for stream in LogStream.allCases {
             let path = files.data(of: stream)
-            guard var reader = try GzipReader.open(path), let time = try File.modified(path) else { continue }
+            guard var reader = try GzipReader.open(path), let modified = try File.modified(path) else { continue }
+            // A log's times never go back.
+            time = max(time, modified)
             try read(&reader, stream, time, into: &replacement)
         }
         try flush(into: &replacement)
