@@ -147,11 +147,11 @@ struct KeptFilesTests {
             return .entry(
                 .init(
                     path: found.path, mode: 0, isDirectory: found.isDirectory, size: found.size,
-                    linkDestination: found.linkDestination))
+                    linkDestination: found.linkDestination, isLeftOut: found.isLeftOut))
         }
     }
 
-    @Test func `a tree comes in order, directories first, links as links, specials not at all`() async throws {
+    @Test func `a tree comes in order, directories first, links as links, specials by their names`() async throws {
         let directory = try tree()
         #expect(symlink("/etc/shadow", directory.path + "/work/link") == 0)
         #expect(mkfifo(directory.path + "/work/pipe", 0o600) == 0)
@@ -160,7 +160,12 @@ struct KeptFilesTests {
         #expect(
             withoutModes(pieces) == [
                 entry("", directory: true), entry("a", size: 5), .content(Array("alpha".utf8)),
-                entry("link", link: "/etc/shadow"), entry("sub", directory: true), entry("sub/b", size: 4),
+                entry("link", link: "/etc/shadow"),
+                .entry(
+                    .init(
+                        path: Array("pipe".utf8), mode: 0, isDirectory: false, size: 0, linkDestination: [],
+                        isLeftOut: true)),
+                entry("sub", directory: true), entry("sub/b", size: 4),
                 .content(Array("beta".utf8)),
             ])
     }
