@@ -42,6 +42,17 @@ final class DeletedJobs: Sendable {
         state.withLock { $0.jobs.contains(job) }
     }
 
+    /// Remembers a job, then calls `remove` for what it has; on a full disk the other way round, for that makes the room.
+    func insert(_ job: JobID, removing remove: () throws(StorageError) -> Void) throws(StorageError) {
+        do throws(StorageError) {
+            try insert(job)
+        } catch .quota {
+            try remove()
+            return try insert(job)
+        }
+        try remove()
+    }
+
     /// Remembers a job, durably to the store's level.
     func insert(_ job: JobID) throws(StorageError) {
         try state.withLock { (state) throws(StorageError) in

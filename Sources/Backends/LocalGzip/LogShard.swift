@@ -117,18 +117,9 @@ actor LogShard {
     }
 
     func delete(_ job: JobID) throws(StorageError) {
-        let isNoted: Bool
-        do throws(StorageError) {
-            try deleted.insert(job)
-            isNoted = true
-        } catch .quota {
-            // On a full disk what the job has makes the room to note that it is gone.
-            isNoted = false
-        }
         if let known = logs.removeValue(forKey: job) { bytesInTails -= known.log.tail.byteCount }
         codec.forget(job)
-        try LogFiles(of: job, in: root).remove()
-        if !isNoted { try deleted.insert(job) }
+        try deleted.insert(job) { () throws(StorageError) in try LogFiles(of: job, in: root).remove() }
     }
 
     /// The jobs whose only bytes are in memory so far, and others.

@@ -70,18 +70,9 @@ actor MetricShard {
     }
 
     func delete(_ job: JobID) throws(StorageError) {
-        let isNoted: Bool
-        do throws(StorageError) {
-            try deleted.insert(job)
-            isNoted = true
-        } catch .quota {
-            // On a full disk what the job has makes the room to note that it is gone.
-            isNoted = false
-        }
         jobs[job] = nil
         codec.forget(job)
-        try MetricFiles(of: job, in: root).remove()
-        if !isNoted { try deleted.insert(job) }
+        try deleted.insert(job) { () throws(StorageError) in try MetricFiles(of: job, in: root).remove() }
     }
 
     /// The jobs whose only samples are in memory so far, and others.

@@ -184,4 +184,28 @@ import Testing
             return target?.hasPrefix(root) ?? false
         }
     }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root")) func `on a full disk a delete makes its own room`() async throws {
+        try await withScratchDirectory { path in
+            try #require(mount("tmpfs", path, "tmpfs", 0, "size=1m,mode=0700") == 0)
+            defer { umount2(path, Int32(MNT_DETACH)) }
+            let store = try LocalGzipLogStore(directory: path)
+            let job = JobID.random()
+            var sample = SampleLog(seed: 9)
+            try await store.append(sample.lines(bytes: 100_000), to: job)
+            try await store.finish(job)
+            let ballast = open("\(path)/ballast", O_CREAT | O_WRONLY, 0o600)
+            let page = [UInt8](repeating: 1, count: 4096)
+            while write(ballast, page, page.count) > 0 {}
+            #expect(errno == ENOSPC)
+            close(ballast)
+            try await store.delete(job)
+            #expect(try await store.jobs(after: nil, limit: 9) == [])
+            // It is noted, for whoever opens the store next.
+            let again = try LocalGzipLogStore(directory: path)
+            await #expect(throws: StorageError.refused(reason: "the log was deleted")) {
+                try await again.append(FragmentRun("late"), to: job)
+            }
+        }
+    }
 }
