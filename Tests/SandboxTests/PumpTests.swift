@@ -29,6 +29,34 @@ struct PumpTests {
         #expect(contents.isAtEnd)
     }
 
+    @Test("what was said first comes first", arguments: [Outbox.OutputStream.stdout, .stderr], [false, true])
+    func order(_ first: Outbox.OutputStream, isKnown: Bool) throws {
+        let last: Outbox.OutputStream = first == .stdout ? .stderr : .stdout
+        let pump = try PumpUnderTest()
+        // A dictionary's order differs from run to run; several jobs make its effect likely.
+        for number in 1...20 as ClosedRange<UInt64> {
+            let speaker = try Speaker(number)
+            func add() throws { try pump.add(speaker.job, pump.plan(), speaker.stdout, speaker.stderr) }
+            if isKnown {
+                // A pump that has just moved something lets what comes next gather, on both streams.
+                try add()
+                try speaker.say(first, [0])
+                #expect(
+                    try eventually {
+                        try OutboxContents(root: pump.root, job: speaker.job).bytes[first] == [0]
+                    })
+            }
+            try speaker.say(first, [1])
+            try speaker.say(last, [2])
+            // Of two pipes that are readable when the pump learns of them, it can only take standard output first.
+            if !isKnown { try add() }
+            try pump.finish(speaker.job)
+            _ = try pump.nextDrained()
+            let contents = try OutboxContents(root: pump.root, job: speaker.job)
+            #expect(contents.order.suffix(2) == (isKnown ? [first, last] : [.stdout, .stderr]))
+        }
+    }
+
     @Test("packets that are no messages are survived", arguments: 0..<2)
     func garbage(_ seed: UInt64) throws {
         let pump = try PumpUnderTest()

@@ -174,6 +174,8 @@ func spawn(_ arguments: [String], environment: [String], descriptors: [(Int32, I
 struct OutboxContents {
     var bytes: [Outbox.OutputStream: [UInt8]] = [.stdout: [], .stderr: []]
     var dropped: [Outbox.OutputStream: UInt64] = [.stdout: 0, .stderr: 0]
+    /// The streams of the pieces, as they lie there.
+    var order: [Outbox.OutputStream] = []
     var isAtEnd = false
 
     init() {}
@@ -191,6 +193,7 @@ struct OutboxContents {
             for piece in batch.pieces {
                 bytes[piece.stream, default: []] += batch.bytes[offset..<offset + piece.count]
                 dropped[piece.stream, default: 0] += piece.dropped
+                order.append(piece.stream)
                 offset += piece.count
             }
             isAtEnd = reader.isAtEnd

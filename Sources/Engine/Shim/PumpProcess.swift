@@ -141,7 +141,9 @@ final class PumpProcess {
     }
 
     private func watch(_ job: PumpedJob) throws(SystemCallError) {
-        for (stream, pipe) in job.pipes where job.names[stream] == nil {
+        // In this order: of two pipes that are readable already, the one that is added first is served first.
+        for stream in OutputStream.allCases {
+            guard let pipe = job.pipes[stream], job.names[stream] == nil else { continue }
             let name = try loop.add(pipe)
             job.names[stream] = name
             byName[name] = (job, stream)
@@ -182,11 +184,7 @@ final class PumpProcess {
 
     /// Takes what is left in the pipes of a finished job, which may never become readable again.
     private func drain(_ job: PumpedJob) {
-        while jobs[job.job] != nil, job.waiting == nil,
-            let stream = OutputStream.allCases.first(where: { job.pipes[$0] != nil })
-        {
-            serve(job, stream)
-        }
+        while jobs[job.job] != nil, job.waiting == nil, let stream = job.nextToDrain { serve(job, stream) }
     }
 
     // MARK: Control

@@ -29,7 +29,10 @@ final class PumpedJob {
     var failure: SystemCallError?
     private var writer: OutboxWriter?
     private var left: [OutputStream: Int]?
-    private var restsUntil: [OutputStream: Int64] = [:]
+    /// Until when little is left to gather, on both streams: what a job says last must not overtake the rest.
+    private var restsUntil: Int64 = 0
+    /// The stream that had output first while the job rested.
+    private var firstToSpeak: OutputStream?
     private var dropped: [OutputStream: UInt64] = [:]
     /// When the gap notes are due for what was dropped, in nanoseconds since boot; nil where nothing was.
     private(set) var gapsDueAt: Int64?
@@ -82,6 +85,12 @@ final class PumpedJob {
         left = pipes.mapValues { Int(max(0, joblet_bytes_in_pipe($0.number))) }
     }
 
+    /// The stream to serve next of a finished job; nil once both pipes are done.
+    var nextToDrain: OutputStream? {
+        if let firstToSpeak, pipes[firstToSpeak] != nil { return firstToSpeak }
+        return OutputStream.allCases.first { pipes[$0] != nil }
+    }
+
     /// Serves one pipe once.
     func turn(_ stream: OutputStream, overLimit: Bool, null: FileDescriptor) throws(SystemCallError) -> Turn {
         try open()
@@ -89,8 +98,10 @@ final class PumpedJob {
         if let left {
             if left[stream, default: 0] <= 0 { return .done }
         } else if isResting(stream, pipe) {
+            firstToSpeak = firstToSpeak ?? stream
             return .resting
         }
+        if firstToSpeak == stream { firstToSpeak = nil }
         let move: OutboxWriter.Move
         if overLimit {
             guard plan.dropsAtLimit else { return .full }
@@ -104,7 +115,7 @@ final class PumpedJob {
         switch move {
         case .bytes(let count):
             left?[stream, default: 0] -= count
-            if count < PumpedJob.smallMove { restsUntil[stream] = SystemClock.sinceBoot() + PumpedJob.pause }
+            if count < PumpedJob.smallMove { restsUntil = SystemClock.sinceBoot() + PumpedJob.pause }
             return .moved(count)
         case .closed: return .done
         case .empty: return left == nil ? .moved(0) : .done
@@ -112,8 +123,11 @@ final class PumpedJob {
     }
 
     private func isResting(_ stream: OutputStream, _ pipe: FileDescriptor) -> Bool {
-        guard let until = restsUntil[stream], SystemClock.sinceBoot() < until else { return false }
-        return (1..<PumpedJob.smallMove) ~= Int(joblet_bytes_in_pipe(pipe.number))
+        guard (1..<PumpedJob.smallMove) ~= Int(joblet_bytes_in_pipe(pipe.number)) else { return false }
+        if SystemClock.sinceBoot() < restsUntil { return true }
+        // A job can empty its own pipe: only what is still there goes first.
+        guard let firstToSpeak, firstToSpeak != stream, let other = pipes[firstToSpeak] else { return false }
+        return joblet_bytes_in_pipe(other.number) > 0
     }
 
     /// Drops a pipe from which nothing more will come; the caller has stopped watching it.
