@@ -2,13 +2,61 @@ public import Storage
 
 /// What is stored of jobs, apart from their records.
 extension JobEngine {
+    /// The one job whose id begins with `text` and of which a record, output or samples are stored.
+    ///
+    /// What was imported has no record, and what is kept longer than its record has none any more. Throws as
+    /// ``resolve(_:)`` does.
+    public func resolveHistory(_ text: String) async throws(EngineError) -> JobID {
+        do throws(EngineError) {
+            return try await resolve(text)
+        } catch {
+            guard error.code == .notFound, let prefix = JobIDPrefix(text) else { throw error }
+            // Ten are named where there are several.
+            let (start, limit) = (prefix.predecessor, 11 + deleted.count)
+            let deletedBefore = deleted
+            var found: Set<JobID> = []
+            do throws(StorageError) {
+                found.formUnion(try await logStore.jobs(after: start, limit: limit))
+                found.formUnion(try await metricStore.jobs(after: start, limit: limit))
+            } catch {
+                throw EngineError(.unavailable, "job id \(prefix) cannot be completed: \(error)")
+            }
+            let matches = found.filter { prefix.matches($0) }.subtracting(deletedBefore.union(deleted))
+            guard let first = matches.first else { throw error }
+            guard matches.count == 1 else { throw .ambiguous(prefix, matches) }
+            return first
+        }
+    }
+
+    /// The job's record; nil where only output or samples are stored of it. Throws `notFound` where nothing is.
+    public func recordOfHistory(of id: JobID) async throws(EngineError) -> JobRecord? {
+        do throws(EngineError) {
+            return try await record(of: id)
+        } catch {
+            guard error.code == .notFound, !deleted.contains(id) else { throw error }
+            let isStored: Bool
+            do throws(StorageError) {
+                if try await logStore.end(of: id) != nil {
+                    isStored = true
+                } else {
+                    isStored = try await metricStore.end(of: id) != nil
+                }
+            } catch {
+                throw EngineError(.unavailable, "what is stored of job \(id) cannot be read: \(error)")
+            }
+            // Deleted while the stores were asked.
+            guard isStored, !deleted.contains(id) else { throw error }
+            return nil
+        }
+    }
+
     /// Deletes the stored output and samples of a job that has ended; its record stays.
     ///
     /// Throws `failedPrecondition` where output may still come, `unavailable` where the store cannot delete now.
     public func deleteHistory(of id: JobID) async throws(EngineError) {
-        let record = try await record(of: id)
+        let record = try await recordOfHistory(of: id)
         try checkIsKnown(id)
-        guard record.status.isTerminal else {
+        guard record?.status.isTerminal ?? true else {
             throw EngineError(.failedPrecondition, "job \(id) has not ended")
         }
         guard hot[id]?.isLogComplete ?? true else {

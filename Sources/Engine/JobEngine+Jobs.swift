@@ -156,19 +156,21 @@ extension JobEngine {
         return record
     }
 
-    /// Deletes an ended job with everything that is kept of it, in every store.
+    /// Deletes an ended job with everything that is kept of it, in every store; it need not have a record.
     ///
     /// Returns once the deletion is recorded; what a store that is away still holds goes when it is back.
     public func delete(_ id: JobID) async throws(EngineError) {
         // A job that stays must not be missing for those who ask meanwhile.
-        try checkDeletable(try await self.record(of: id))
+        let known = try await recordOfHistory(of: id)
+        if let known { try checkDeletable(known) }
         guard deleted.insert(id).inserted else { throw JobEngine.missing(id) }
         do throws(EngineError) {
             // Read again now that the id is taken: of several callers one deletes the job.
-            let record = try await keptRecord(of: id)
+            let record = known == nil ? nil : try await keptRecord(of: id)
             try checkIsKnown(id)
             let entry = try await journal.append(
-                .deleted(id, version: record.version + 1), durability: record.specification.durability)
+                .deleted(id, version: (record?.version ?? 0) + 1),
+                durability: record?.specification.durability ?? .process)
             hot[id]?.shipping?.cancel()
             watcher.notify(id)
             shipper?.enqueue(entry)

@@ -104,7 +104,7 @@ public actor JobEngine {
         } catch {
             throw EngineError(.internal, "\(error)")
         }
-        watcher = try OutboxWatcher(root: configuration.outboxDirectory)
+        watcher = try OutboxWatcher(root: configuration.outboxDirectory, logger: logger)
         outboxMonitor = OutboxMonitor(configuration, logger: logger)
         metricOutbox = MetricOutbox(
             root: configuration.outboxDirectory, maxAge: configuration.maxShipAge, logger: logger)

@@ -67,6 +67,11 @@ public final class DaemonProcess: Sendable {
     public var dataDirectory: String { "\(directory.path)/data" }
     /// The directory of sockets and supervisors.
     public var runDirectory: String { "\(directory.path)/run" }
+    /// The names in a directory of the data directory; none where it is missing.
+    public func entries(_ path: String) -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: "\(dataDirectory)/\(path)")) ?? []
+    }
+
     /// The configuration file, written at each start.
     public var configurationPath: String { "\(directory.path)/joblet-config.yml" }
     /// The certificates of the server, its authority, an admin and a viewer.

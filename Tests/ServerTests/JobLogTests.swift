@@ -354,4 +354,25 @@ extension DaemonTests {
             }
         }
     }
+
+    @Test func `a host without a free inotify watch delays a log and loses nothing`() async throws {
+        let daemon = try DaemonProcess()
+        do {
+            try await daemon.start(failPoint: "watcher.beforeWatch=errno:28@all")
+            try await daemon.connect { client in
+                let job = try await client.shell("echo one; exec sleep 100").jobUuid
+                try await client.waitForOutput("one\n", of: job)
+                _ = try await client.jobs.stopJob(.with { $0.uuid = job })
+                _ = try await client.end(of: job)
+                // It goes once the store has everything.
+                #expect(eventually { daemon.entries("outbox").isEmpty })
+                #expect(try await client.text(job) == "one\n")
+            }
+            #expect(daemon.output.contains("the host has no inotify watch left"))
+            await daemon.end()
+        } catch {
+            await daemon.end()
+            throw error
+        }
+    }
 }

@@ -224,10 +224,3 @@ extension DaemonClient {
         }
     }
 }
-
-extension DaemonProcess {
-    /// The names in a directory of the data directory; none where it is missing.
-    fileprivate func entries(_ path: String) -> [String] {
-        (try? FileManager.default.contentsOfDirectory(atPath: "\(dataDirectory)/\(path)")) ?? []
-    }
-}

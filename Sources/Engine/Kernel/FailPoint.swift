@@ -2,7 +2,7 @@ import Glibc
 
 /// Named places at which a test makes the process fail; nothing in a release build.
 ///
-/// `JOBLET_FAILPOINT=name=action` arms one, `name=action@n` its n-th passing. Actions: `kill` (SIGKILL to
+/// `JOBLET_FAILPOINT=name=action` arms one, `name=action@n` its n-th passing, `name=action@all` each. Actions: `kill` (SIGKILL to
 /// itself), `stop` (SIGSTOP to itself), or an error number that the next call reports (`errno:28`).
 public enum FailPoint {
     /// The environment variable that arms a place.
@@ -13,6 +13,7 @@ public enum FailPoint {
             // The counter is touched by whichever thread passes; a test arms one place in one thread.
             let name: String
             let action: String
+            let isPermanent: Bool
             var remaining: Int
 
             init?(_ text: String) {
@@ -21,6 +22,7 @@ public enum FailPoint {
                 let rest = text[text.index(after: equals)...].split(separator: "@")
                 guard let action = rest.first else { return nil }
                 self.action = String(action)
+                isPermanent = rest.count > 1 && rest[1] == "all"
                 remaining = rest.count > 1 ? Int(rest[1]) ?? 1 : 1
             }
         }
@@ -33,8 +35,10 @@ public enum FailPoint {
     public static func pass(_ name: StaticString) throws(SystemCallError) {
         #if FAILPOINTS
             guard let armed, armed.name == name.description, armed.remaining > 0 else { return }
-            armed.remaining -= 1
-            guard armed.remaining == 0 else { return }
+            if !armed.isPermanent {
+                armed.remaining -= 1
+                guard armed.remaining == 0 else { return }
+            }
             switch armed.action {
             case "kill": kill(getpid(), SIGKILL)
             case "stop": kill(getpid(), SIGSTOP)

@@ -1,31 +1,44 @@
 import CLinux
 import Glibc
 import Kernel
+import Logging
 import Outbox
 import Storage
 import Synchronization
 
 /// Tells who waits for a job's output that its outbox has grown.
 ///
-/// One thread reads inotify(7) for the whole node; a subscriber that has not looked yet is told once.
+/// One thread reads inotify(7) for the whole node; a subscriber that has not looked yet is told once. Where the host
+/// has no watch left (`fs.inotify.max_user_watches`), subscribers are told every 100 ms until it has one.
 final class OutboxWatcher: Sendable {
+    private static let pollMilliseconds: Int32 = 100
+
     private struct State {
         var watches: [Int32: JobID] = [:]
         var byJob: [JobID: Int32] = [:]
         var rootWatch: Int32 = -1
+        /// The jobs whose outboxes the kernel does not watch.
+        var unwatched: Set<JobID> = []
+        var isShortageReported = false
         var subscribers: [JobID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
         var nextSubscriber: UInt64 = 0
         var isClosed = false
     }
 
     private let inotify: FileDescriptor
+    /// Tells the thread that there is something to poll.
+    private let wakeUp: Pipe
     private let root: String
+    private let logger: Logger
     private let state = Mutex(State())
 
     /// Watches the outboxes below `root`, which must exist.
-    init(root: String) throws(EngineError) {
+    init(root: String, logger: Logger) throws(EngineError) {
         self.root = root
+        self.logger = logger
         do throws(SystemCallError) {
+            wakeUp = try Pipe()
+            for end in [wakeUp.readEnd, wakeUp.writeEnd] { try end.setNonBlocking() }
             inotify = FileDescriptor(owning: try check(joblet_inotify_create(), "inotify_init"))
             let watch = try check(joblet_inotify_watch(inotify.number, root), "watch \(root)")
             state.withLock { $0.rootWatch = watch }
@@ -91,6 +104,7 @@ final class OutboxWatcher: Sendable {
             state.subscribers[job]?[number] = nil
             guard state.subscribers[job]?.isEmpty == true else { return }
             state.subscribers[job] = nil
+            state.unwatched.remove(job)
             if let watch = state.byJob.removeValue(forKey: job) {
                 state.watches[watch] = nil
                 inotify_rm_watch(inotify.number, watch)
@@ -101,23 +115,43 @@ final class OutboxWatcher: Sendable {
     /// Watches the job's outbox; false where there is none yet: the watch of the root tells when it appears.
     private func watch(_ job: JobID, _ state: inout State) -> Bool {
         guard state.byJob[job] == nil else { return true }
-        let watch = joblet_inotify_watch(inotify.number, "\(root)/\(job)")
-        guard watch >= 0 else { return false }
-        state.byJob[job] = watch
-        state.watches[watch] = job
+        do throws(SystemCallError) {
+            try FailPoint.pass("watcher.beforeWatch")
+            let watch = try check(joblet_inotify_watch(inotify.number, "\(root)/\(job)"), "inotify_add_watch")
+            state.byJob[job] = watch
+            state.watches[watch] = job
+            state.unwatched.remove(job)
+        } catch {
+            if error.code == ENOENT {
+                state.unwatched.remove(job)
+                return false
+            }
+            if state.unwatched.isEmpty { _ = write(wakeUp.writeEnd.number, [1], 1) }
+            state.unwatched.insert(job)
+            if !state.isShortageReported {
+                logger.warning("outboxes are polled: the host has no inotify watch left", metadata: ["error": "\(error)"])
+            }
+            state.isShortageReported = true
+        }
         return true
     }
 
     private func run() {
         var buffer = [UInt8](repeating: 0, count: 16 << 10)
         while true {
-            let count = read(inotify.number, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
+            let hasUnwatched = state.withLock { !$0.unwatched.isEmpty }
+            var files = [inotify, wakeUp.readEnd].map { pollfd(fd: $0.number, events: Int16(POLLIN), revents: 0) }
+            guard poll(&files, 2, hasUnwatched ? OutboxWatcher.pollMilliseconds : -1) >= 0 || errno == EINTR else {
+                return logger.critical("the outbox watcher ends", metadata: ["error": "\(SystemCallError.current("poll"))"])
+            }
+            var bytes = 0
+            if files[1].revents != 0 { _ = read(wakeUp.readEnd.number, &buffer, buffer.count) }
+            if files[0].revents != 0 { bytes = max(0, read(inotify.number, &buffer, buffer.count)) }
             let told: [AsyncStream<Void>.Continuation]? = state.withLock { state in
                 if state.isClosed { return nil }
-                var told: Set<JobID> = []
-                for event in InotifyEvent.decode(buffer[..<count]) { note(event, &state, &told) }
+                var told = state.unwatched
+                for job in told { _ = watch(job, &state) }
+                for event in InotifyEvent.decode(buffer[..<bytes]) { note(event, &state, &told) }
                 return told.flatMap { state.subscribers[$0, default: [:]].values }
             }
             guard let told else { return }

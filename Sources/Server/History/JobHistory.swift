@@ -38,8 +38,9 @@ struct EngineHistory: JobHistory {
     let engine: JobEngine
 
     func resolve(_ text: String) async throws -> JobID {
-        let id = try await engine.resolve(text)
-        return try await engine.record(of: id).id
+        let id = try await engine.resolveHistory(text)
+        _ = try await engine.recordOfHistory(of: id)
+        return id
     }
 
     func readLog(_ query: LogQuery, from start: LogCursor, _ body: (LogPage) async throws -> Void) async throws {
@@ -145,14 +146,4 @@ struct StoredHistory: JobHistory {
     }
 
     func check() async throws { try await stores.check() }
-}
-
-extension JobIDPrefix {
-    /// The id just before the first one that has this prefix; nil where that is the first of all ids.
-    var predecessor: JobID? {
-        let model = Array("00000000-0000-0000-0000-000000000000")
-        let text = String(Array(self.text) + model[self.text.count...])
-        guard let (high, low) = JobID(text)?.words, (high, low) != (0, 0) else { return nil }
-        return JobID(high: low == 0 ? high - 1 : high, low: low &- 1)
-    }
 }

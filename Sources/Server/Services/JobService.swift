@@ -71,7 +71,7 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
 
     func deleteJob(request: Joblet_DeleteJobReq, context: ServerContext) async throws -> Joblet_DeleteJobRes {
         try await Status.mapping {
-            let id = try await resolve(request.uuid)
+            let (id, _) = try await history(of: request.uuid)
             try await engine.delete(id)
             var message = Joblet_DeleteJobRes()
             message.uuid = "\(id)"
@@ -113,8 +113,7 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
         request: Joblet_GetJobLogsReq, response: RPCWriter<Joblet_DataChunk>, context: ServerContext
     ) async throws {
         try await Status.mapping {
-            let id = try await resolve(request.uuid)
-            _ = try await engine.record(of: id)
+            let (id, _) = try await history(of: request.uuid)
             let query = try LogRequest(request, job: id)
             try await closing.ending(context) { try await query.send(from: engine, to: response) }
         }
@@ -124,8 +123,8 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
         request: Joblet_JobMetricsRequest, response: RPCWriter<Joblet_JobMetricsSample>, context: ServerContext
     ) async throws {
         try await Status.mapping {
-            let record = try await engine.record(of: try await resolve(request.uuid))
-            let query = try MetricRequest(request, record: record, engine: engine)
+            let (id, record) = try await history(of: request.uuid)
+            let query = try MetricRequest(request, job: id, record: record, engine: engine)
             try await closing.ending(context) { try await query.send(from: engine, to: response) }
         }
     }
@@ -133,5 +132,12 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
     func resolve(_ text: String) async throws(EngineError) -> JobID {
         guard !text.isEmpty else { throw EngineError(.invalidArgument, "uuid is required") }
         return try await engine.resolve(text)
+    }
+
+    /// The job whose id begins with `text`, and its record unless only its output and samples are stored.
+    private func history(of text: String) async throws(EngineError) -> (JobID, JobRecord?) {
+        guard !text.isEmpty else { throw EngineError(.invalidArgument, "uuid is required") }
+        let id = try await engine.resolveHistory(text)
+        return (id, try await engine.recordOfHistory(of: id))
     }
 }

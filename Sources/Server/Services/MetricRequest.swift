@@ -8,23 +8,26 @@ import Storage
 struct MetricRequest {
     private let query: MetricQuery
     private let follows: Bool
-    private let record: JobRecord
+    private let limits: JobLimits
     private let cgroupPath: String
     private let intervalSeconds: Int32
 
-    /// Throws `invalidArgument` for values that make no sense.
-    init(_ message: Joblet_JobMetricsRequest, record: JobRecord, engine: JobEngine) throws(EngineError) {
+    /// Without a record the limits are unknown, as those of imported samples are. Throws `invalidArgument` for values
+    /// that make no sense.
+    init(
+        _ message: Joblet_JobMetricsRequest, job: JobID, record: JobRecord?, engine: JobEngine
+    ) throws(EngineError) {
         guard message.since >= 0, message.until >= 0 else {
             throw EngineError(.invalidArgument, "since and until cannot be negative")
         }
         query = MetricQuery(
-            job: record.id, since: message.since == 0 ? nil : message.since,
+            job: job, since: message.since == 0 ? nil : message.since,
             until: message.until == 0 ? nil : message.until)
         // What is read from now on is later than a time that is over.
         let isOver = message.until > 0 && Double(message.until) / 1e9 < Date().timeIntervalSince1970
         follows = isOver ? false : message.hasFollow ? message.follow : true
-        self.record = record
-        cgroupPath = record.node.id == engine.identity.id ? engine.cgroupPath(of: record.id) : ""
+        limits = record?.specification.limits ?? JobLimits()
+        cgroupPath = record?.node.id == engine.identity.id ? engine.cgroupPath(of: job) : ""
         intervalSeconds = Int32(clamping: max(1, (engine.metricInterval + 500_000_000) / 1_000_000_000))
     }
 
@@ -37,11 +40,11 @@ struct MetricRequest {
 
     private func message(_ sample: MetricSample) -> Joblet_JobMetricsSample {
         var message = Joblet_JobMetricsSample(sample)
-        message.jobID = "\(record.id)"
+        message.jobID = "\(query.job)"
         message.sampleIntervalSeconds = intervalSeconds
         message.cgroupPath = cgroupPath
-        message.limits.cpu = record.specification.limits.cpuPercent
-        message.limits.memory = record.specification.limits.memoryBytes
+        message.limits.cpu = limits.cpuPercent
+        message.limits.memory = limits.memoryBytes
         return message
     }
 }

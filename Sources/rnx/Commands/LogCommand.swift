@@ -1,4 +1,5 @@
 import ArgumentParser
+import GRPCCore
 import JobletAPI
 
 /// `rnx job log`.
@@ -60,9 +61,13 @@ struct LogCommand: ServerCommand {
         query.grep = grep ?? ""
         Interrupt.endsFollowing(isWaiting: false)
         if !connection.json {
-            // Said of a job that exists, by its whole id.
-            query.job = try await server.status(of: job.uuid).uuid
-            StandardError.write("Logs for job \(query.job.printable) (Press Ctrl+C to exit if streaming):")
+            do {
+                query.job = try await server.status(of: job.uuid).uuid
+                // Said of a job that exists, by its whole id.
+                StandardError.write("Logs for job \(query.job.printable) (Press Ctrl+C to exit if streaming):")
+            } catch let error as RPCError where error.code == .notFound {
+                // Imported output has no record; where there is none, the log says so too.
+            }
         }
         let sink = LogSink(connection.json ? .json : timestamps ? .timestamps : .raw)
         try await server.follow(query, sink)
