@@ -105,7 +105,7 @@ var targets: [Target] = [
         swiftSettings: strict),
     // Runs the programs that stand for AWS: moto's server, and a proxy that makes faults.
     .target(
-        name: "AWSSupport", dependencies: ["CloudBackends"], path: "Tests/AWSSupport",
+        name: "AWSSupport", dependencies: ["CloudBackends", "TestSupport"], path: "Tests/AWSSupport",
         swiftSettings: strict),
     .testTarget(
         name: "CloudBackendsTests",
@@ -124,7 +124,7 @@ var targets: [Target] = [
         swiftSettings: strict),
     .testTarget(
         name: "OutboxTests", dependencies: ["Outbox", "Kernel", "CLinux", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "YAMLTests", dependencies: ["YAML"], swiftSettings: strict),
+    .testTarget(name: "YAMLTests", dependencies: ["YAML", "TestSupport"], swiftSettings: strict),
     // The tests run joblet-shim but do not depend on it: its static linking would become theirs. A build of
     // the tests builds every program.
     .testTarget(

@@ -1,6 +1,7 @@
 package import CloudBackends
 import Foundation
 import Synchronization
+import TestSupport
 
 /// An HTTP server that passes requests on to another, or does something worse with them.
 package final class FaultProxy: Sendable {
@@ -121,8 +122,14 @@ package final class FaultProxy: Sendable {
 
     /// Takes connections again after `stop`, at the same port.
     package func resume() throws {
-        guard let (listener, _) = TCP.listen(port: port) else { throw POSIXError(.EADDRINUSE) }
-        state.withLock { $0.listener = listener }
+        // A connection of somebody else's may have been given the port meanwhile.
+        var found: TCP?
+        _ = eventually {
+            found = TCP.listen(port: port)?.socket
+            return found != nil
+        }
+        guard let found else { throw POSIXError(.EADDRINUSE) }
+        state.withLock { $0.listener = found }
         listen()
     }
 

@@ -55,7 +55,8 @@ import Testing
         #expect(try await store.sync([job]) == [job: 64 << 20])
         let puts = (store.counts.requests["PUT"] ?? 0) - before
         print("PUTs for 64 MiB of one job: \(puts)")
-        #expect(puts <= 6)
+        // What gathers while one object is written goes into the next, however slow that is.
+        #expect(puts <= 5)
         let again = S3LogStore(configuration, http: HTTPClient())
         let query = LogQuery(job: job)
         let cursor = try await again.cursor(forLast: 10, of: query)

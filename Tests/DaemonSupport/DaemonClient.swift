@@ -115,12 +115,15 @@ public struct DaemonClient: Sendable {
         }
     }
 
-    /// Waits for the end of the job and returns its last state.
+    /// Waits for the end of the job and returns its last state; throws where it does not end.
     public func end(of job: String) async throws -> Joblet_GetJobStatusRes {
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(120)
         while true {
             let status = try await status(job)
-            if !["INITIALIZING", "RUNNING"].contains(status.status) || ContinuousClock.now > deadline { return status }
+            if !["INITIALIZING", "RUNNING"].contains(status.status) { return status }
+            guard ContinuousClock.now < deadline else {
+                throw ChildProcess.Ended(description: "job \(job) is still \(status.status)")
+            }
             // No call tells of a change of state.
             try await Task.sleep(for: .milliseconds(3))
         }

@@ -72,11 +72,15 @@ struct AdmissionTests {
             let stops = (0..<2).map { _ in Task { try await engine.stop(id) } }
             #expect(await soon { await engine.hot[id]?.job.lifecycle.endWanted == .stop })
             kill(shim, SIGCONT)
+            var ends: [JobRecord] = []
             for stop in stops {
-                let end = try await stop.value
-                #expect(end.status == .stopped)
-                #expect(end.exitCode == -1)
+                do {
+                    ends.append(try await stop.value)
+                } catch let error as EngineError where error.code == .failedPrecondition {
+                    // It came after the end.
+                }
             }
+            #expect(!ends.isEmpty && ends.allSatisfy { $0.status == .stopped && $0.exitCode == -1 })
             _ = try await run.value
         }
     }
@@ -125,8 +129,9 @@ struct AdmissionTests {
         try await harness.withEngine { engine in
             let end = try await engine.end(of: job.id)
             #expect(end.reason == "timeout")
-            let ran = try #require(end.endedAt) - (try #require(end.startedAt))
-            #expect((1_500_000_000..<20_000_000_000).contains(ran))
+            // A process is made after its job was accepted, and runs before that is recorded.
+            let lived = try #require(end.endedAt) - end.createdAt
+            #expect((2_000_000_000..<20_000_000_000).contains(lived))
         }
     }
 

@@ -47,9 +47,12 @@ struct FullDiskTests {
             await jobs.reads.goDown()
             let job = try await engine.run(JobRequest("seq", "1", "100000"))
             _ = try await engine.end(of: job.id)
-            #expect(try await soon { try await engine.storedData(top: 0).logs.problem == full })
+            #expect(
+                try await soon {
+                    let data = try await engine.storedData(top: 0)
+                    return data.logs.problem == full && data.fullOutboxes[job.id].map { $0 >= 64 << 10 } == true
+                })
             let data = try await engine.storedData(top: 0)
-            #expect(data.fullOutboxes[job.id].map { $0 >= 64 << 10 } == true)
             #expect(data.outboxBytes >= 64 << 10 && data.outboxBytes < data.outboxLimit && data.outboxFreeBytes > 0)
             #expect(data.recordsProblem == .unavailable(reason: "test"))
             #expect(data.metrics.problem == nil)

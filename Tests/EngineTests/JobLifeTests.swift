@@ -1,4 +1,5 @@
 import Engine
+import Kernel
 import Storage
 import TestSupport
 import Testing
@@ -43,7 +44,8 @@ struct JobLifeTests {
     @Test func `a job outlives its daemon and is adopted by the next one`() async throws {
         let harness = try EngineHarness()
         let first = try await harness.engine()
-        let record = try await first.run(JobRequest("sh", "-c", "echo one; exec sleep 1000"))
+        let record = try await first.run(.script("echo one; touch said; exec sleep 1000"))
+        #expect(await soon { Directory.exists(harness.work(of: record.id) + "/said") })
         await first.shutdown(stoppingJobs: false)
         try await harness.withEngine { engine in
             let adopted = try await engine.record(of: record.id)

@@ -16,12 +16,13 @@ import Testing
 
     private func entries(_ count: Int) -> [JournalEntry] {
         (0..<count).map { index in
-            if index % 3 == 2 { return .deleted(.random(), version: UInt64(index)) }
+            if index % 3 == 2 { return .deleted(JobID(high: UInt64(index), low: 1), version: UInt64(index)) }
             var specification = JobSpecification(command: "/bin/echo")
             specification.arguments = [String(repeating: "x", count: index)]
             return .record(
                 JobRecord(
-                    id: .random(), node: NodeIdentity(id: "n", incarnation: "i"), specification: specification,
+                    id: JobID(high: UInt64(index), low: 1), node: NodeIdentity(id: "n", incarnation: "i"),
+                    specification: specification,
                     createdAt: Int64(index)))
         }
     }

@@ -183,6 +183,7 @@ struct RecoveryTests {
         let engine = try await harness.engine(jobs: jobs, configure: { $0.nodeID = "node-a" })
         record = try await engine.run(JobRequest("true"))
         _ = try await engine.end(of: record.id)
+        #expect(await soon { await engine.isIdle })
         await engine.shutdown(stoppingJobs: true)
         #expect(try await jobs.get(record.id).node.id == "node-a")
         let copy = try EngineHarness()

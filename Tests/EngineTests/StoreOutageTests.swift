@@ -32,6 +32,7 @@ struct StoreOutageTests {
         #expect(try await engine.record(of: unstored.id).status == .completed)
         try writeFile(harness.work(of: job.id) + "/go")
         #expect(try await engine.end(of: job.id).status == .completed)
+        #expect(await soon { await engine.isIdle })
         await engine.shutdown(stoppingJobs: true)
         #expect(try await jobs.store.get(unstored.id).status == .completed)
         #expect(try await jobs.store.get(job.id).status == .completed)

@@ -34,7 +34,11 @@ struct SupervisorTests {
                 #expect(end.status == .failed)
                 #expect(end.reason == "supervisor lost")
                 #expect(end.exitCode == -1)
-                let lines = try await engine.text(of: job.id).split(separator: "\n").map { Int($0) }
+                // A pump that is killed may have moved a part of a line.
+                let text = try await engine.text(of: job.id)
+                let lines = text[...(text.lastIndex(of: "\n") ?? text.startIndex)].split(separator: "\n").map {
+                    Int($0)
+                }
                 #expect(lines == (1..<lines.count + 1).map { $0 })
                 // Bytes that lay in the pipe are lost with the last pump.
                 let written = try readText(harness.work(of: job.id) + "/written").split(separator: "\n").count

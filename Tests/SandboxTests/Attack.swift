@@ -133,7 +133,7 @@ extension ShimProcess {
     }
 
     /// Waits until the job's output holds `text`.
-    func wait(for text: String, from job: ShimJob, seconds: Int64 = 30) throws {
+    func wait(for text: String, from job: ShimJob, seconds: Int64 = 90) throws {
         let deadline = SystemClock.sinceBoot() + seconds * 1_000_000_000
         while !String(decoding: try output(of: job, .stdout), as: UTF8.self).contains(text) {
             guard SystemClock.sinceBoot() < deadline else { throw SystemCallError("no \(text)", code: ETIMEDOUT) }

@@ -82,7 +82,7 @@ struct NeighbourTests {
             """
             import socket
             s = socket.socket(socket.AF_UNIX)
-            s.settimeout(10)
+            s.settimeout(90)
             s.connect('/shown/control')
             s.send(bytes([6, 0, 0, 0, 1, 0, 1, 0, 1, 0]))
             return 'answered' if s.recv(6) else 'hung up'

@@ -147,13 +147,13 @@ final class ShimProcess {
         return job
     }
 
-    func exit(of job: ShimJob, seconds: Int = 30) throws -> ExitRecord {
+    func exit(of job: ShimJob, seconds: Int = 90) throws -> ExitRecord {
         try next(seconds: seconds) { event in
             if case .exited(let record) = event, record.job == job { record } else { nil }
         }
     }
 
-    func drained(_ job: ShimJob, seconds: Int = 30) throws -> UInt64 {
+    func drained(_ job: ShimJob, seconds: Int = 90) throws -> UInt64 {
         try next(seconds: seconds) { event in
             if case .drained(job, let position) = event { position } else { nil }
         }

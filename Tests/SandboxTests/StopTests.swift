@@ -19,7 +19,7 @@ struct StopTests {
         try shim.wait(for: "ready\n", from: job)
         let begin = SystemClock.sinceBoot()
         shim.send(.stop(job, grace: UInt64(grace)))
-        let record = try shim.exit(of: job, seconds: 60)
+        let record = try shim.exit(of: job)
         let seconds = Double(SystemClock.sinceBoot() - begin) / 1e9
         _ = try shim.drained(job)
         return (record, String(decoding: try shim.output(of: job, .stdout), as: UTF8.self), seconds)
@@ -107,9 +107,13 @@ struct StopTests {
 
     @Test func `everything a job started ends with it`() throws {
         let shim = try ShimProcess()
-        let program = "(trap '' TERM HUP; setsid sleep 1000 & setsid sleep 1000 &); echo ready; sleep 1000"
+        // Each is ready once it is a program of its own: bash blocks signals while it makes a child.
+        let program = """
+            (trap '' TERM HUP; for i in 1 2; do setsid sh -c 'echo up$0; exec sleep 1000' $i & done)
+            echo ready; exec sleep 1000
+            """
         let job = try shim.start(["bash", "-c", program])
-        try shim.wait(for: "ready\n", from: job)
+        for text in ["up1\n", "up2\n", "ready\n"] { try shim.wait(for: text, from: job) }
         shim.send(.stop(job, grace: 600 * 1_000_000_000))
         #expect(try shim.exit(of: job).signal == SIGKILL)
         // Drained: nobody holds the output any more.

@@ -64,10 +64,11 @@ import Testing
     @Test(arguments: 0..<40) func `noise and damaged frames never end the program`(seed: UInt64) async throws {
         var generator = SeededGenerator(seed: seed)
         var sample = SampleLog(seed: seed)
+        func job() -> JobID { JobID(high: generator.next(), low: generator.next()) }
         let dispatch = StoreDispatch(stores: WorkerStores(), frameLimit: 1 << 20)
         let calls: [WorkerLink.Call] = [
-            .appendLog(.init(sample.run(fragments: 30), job: .random())),
-            .readLog(.with { $0.query = LogQuery(job: .random(), since: 1).message }),
+            .appendLog(.init(sample.run(fragments: 30), job: job())),
+            .readLog(.with { $0.query = LogQuery(job: job(), since: 1).message }),
             .listRecords(JobQuery(statuses: [.running], created: 1...2).message(after: nil, limit: 1)),
             .putRecords(.with { $0.records = [Data(generator.bytes(20))] }),
             .appendMetrics(
@@ -76,7 +77,7 @@ import Testing
                         MetricSample(sequence: 1, time: 2, points: [MetricPoint(type: .cpu, values: ["a": 1])]).message
                     ]
                 }),
-            .syncLogs(.init([.random(), .random()])), .recordIds(.with { $0.prefix = "ab" }),
+            .syncLogs(.init([job(), job()])), .recordIds(.with { $0.prefix = "ab" }),
         ]
         for call in calls {
             let bytes = Array(try Frames.encode(frame(1, call)).readableBytesView)

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import YAML
 
@@ -93,7 +94,7 @@ import YAML
 
     @Test func `damaged texts are refused or read, and nothing else happens`() {
         let text = Array("a: &x {b: [1, 'two', \"thr\\u0065e\"], c: |\n  text\n}\nd: *x\n? e\n: - f\n".unicodeScalars)
-        var generator = SystemRandomNumberGenerator()
+        var generator = SeededGenerator(seed: 1)
         for _ in 0..<2000 {
             var damaged = text
             for _ in 0..<Int.random(in: 1...4, using: &generator) {

@@ -36,6 +36,7 @@ actor Job {
     private var isOver: Bool
     private var shim: Shim?
     private var hasSentStop = false
+    private var isStopRequested = false
     private var deadline: Task<Void, Never>?
 
     /// The job with that record; `grace` is the time between SIGTERM and SIGKILL, in nanoseconds.
@@ -83,6 +84,11 @@ actor Job {
             return true
         }
         let record = lifecycle.record
+        // The end of a job waits for no disk.
+        if record.status == .running {
+            startDeadline()
+            pursueEnd()
+        }
         var backOff = BackOff()
         while true {
             do throws(EngineError) {
@@ -99,10 +105,6 @@ actor Job {
         published.withLock { $0 = record }
         if isNew, record.status == .running { logStart(of: record) }
         if record.status.isTerminal { shim?.connection.send(.acknowledge(shimJob)) }
-        if record.status == .running {
-            startDeadline()
-            pursueEnd()
-        }
         for (number, waiter) in waiters where waiter.isDone(record) { resume(number) }
         return true
     }
@@ -129,15 +131,20 @@ actor Job {
     /// Asks for the end; the job is stopped as soon as it runs.
     nonisolated func requestStop() {
         post(.stopRequested)
-        Task { await self.sendStop() }
+        // Events wait for one another, and each for the disk.
+        Task { await self.stopSoon() }
+    }
+
+    private func stopSoon() {
+        isStopRequested = true
+        sendStop()
     }
 
     /// Sends the wish for an end once: a repeated one would give the job its grace period again.
     private func pursueEnd() {
-        if lifecycle.endWanted != nil { sendStop() }
+        if isStopRequested || lifecycle.endWanted != nil { sendStop() }
     }
 
-    /// Also while an earlier change waits for the disk: its record may be late, the end of the job need not be.
     private func sendStop() {
         guard lifecycle.record.status == .running, !hasSentStop, let shim else { return }
         hasSentStop = shim.connection.send(.stop(shimJob, grace: grace))

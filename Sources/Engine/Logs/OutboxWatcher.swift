@@ -129,7 +129,8 @@ final class OutboxWatcher: Sendable {
             if state.unwatched.isEmpty { _ = write(wakeUp.writeEnd.number, [1], 1) }
             state.unwatched.insert(job)
             if !state.isShortageReported {
-                logger.warning("outboxes are polled: the host has no inotify watch left", metadata: ["error": "\(error)"])
+                logger.warning(
+                    "outboxes are polled: the host has no inotify watch left", metadata: ["error": "\(error)"])
             }
             state.isShortageReported = true
         }
@@ -142,7 +143,8 @@ final class OutboxWatcher: Sendable {
             let hasUnwatched = state.withLock { !$0.unwatched.isEmpty }
             var files = [inotify, wakeUp.readEnd].map { pollfd(fd: $0.number, events: Int16(POLLIN), revents: 0) }
             guard poll(&files, 2, hasUnwatched ? OutboxWatcher.pollMilliseconds : -1) >= 0 || errno == EINTR else {
-                return logger.critical("the outbox watcher ends", metadata: ["error": "\(SystemCallError.current("poll"))"])
+                let error = SystemCallError.current("poll")
+                return logger.critical("the outbox watcher ends", metadata: ["error": "\(error)"])
             }
             var bytes = 0
             if files[1].revents != 0 { _ = read(wakeUp.readEnd.number, &buffer, buffer.count) }

@@ -197,7 +197,8 @@ import Testing
             let ballast = open("\(path)/ballast", O_CREAT | O_WRONLY, 0o600)
             let page = [UInt8](repeating: 1, count: 4096)
             while write(ballast, page, page.count) > 0 {}
-            #expect(errno == ENOSPC)
+            let code = errno
+            #expect(code == ENOSPC)
             close(ballast)
             try await store.delete(job)
             #expect(try await store.jobs(after: nil, limit: 9) == [])

@@ -61,7 +61,7 @@ import Testing
     @Test(arguments: suffixes)
     func `a file that is cut anywhere gives a beginning, or an error`(_ suffix: String) async throws {
         try await withScratchDirectory { path in
-            let job = JobID.random()
+            let job = JobID(high: 1, low: 2)
             let image = try await image(in: path, job, Self.runs)
             let whole = Transcript(Self.runs)
             let size = try #require(image[suffix]?.count)
@@ -87,7 +87,7 @@ import Testing
     @Test(arguments: suffixes)
     func `a bit that flips anywhere gives no other byte`(_ suffix: String) async throws {
         try await withScratchDirectory { path in
-            let job = JobID.random()
+            let job = JobID(high: 1, low: 2)
             let image = try await image(in: path, job, Self.runs)
             let whole = Transcript(Self.runs)
             let size = try #require(image[suffix]?.count)
@@ -110,7 +110,7 @@ import Testing
 
     @Test func `what can be read of a damaged database is recovered, and all of it is right`() async throws {
         try await withScratchDirectory { path in
-            let job = JobID.random()
+            let job = JobID(high: 1, low: 2)
             let image = try await image(in: path, job, Self.runs)
             let whole = Transcript(Self.runs)
             let size = try #require(image[""]?.count)
@@ -154,12 +154,12 @@ import Testing
                 let store = try SQLiteJobStore(path: file)
                 for index in 0..<400 {
                     let record = JobRecord(
-                        id: .random(), node: NodeIdentity(id: "n", incarnation: "i"),
+                        id: JobID(high: UInt64(index) << 32, low: 1), node: NodeIdentity(id: "n", incarnation: "i"),
                         specification: JobSpecification(command: "/bin/true"), createdAt: Int64(index))
                     ids[record.id] = record
                 }
-                try await store.put(Array(ids.values))
-                try await store.delete(.random(), version: 4)
+                try await store.put(ids.values.sorted { $0.createdAt < $1.createdAt })
+                try await store.delete(JobID(high: 1, low: 2), version: 4)
                 try await store.database.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
                 try store.database.close()
             }

@@ -16,7 +16,8 @@ import Testing
             var specification = JobSpecification(command: "/bin/echo")
             specification.arguments = ["\(index)", String(repeating: "argument ", count: index)]
             return JobRecord(
-                id: .random(), node: NodeIdentity(id: "node", incarnation: "one"), specification: specification,
+                id: JobID(high: UInt64(index) << 32, low: 1), node: NodeIdentity(id: "node", incarnation: "one"),
+                specification: specification,
                 createdAt: 1_700_000_000_000_000_000 + Int64(index))
         }
         return Dictionary(uniqueKeysWithValues: records.map { ($0.id, $0) })
@@ -93,7 +94,7 @@ import Testing
     @Test func `a record with a changed character, and one in another's place, are corrupt`() async throws {
         try await withScratchDirectory { path in
             let store = try SQLiteJobStore(path: "\(path)/jobs.db")
-            let (first, second) = (JobID.random(), JobID.random())
+            let (first, second) = (JobID(high: 1, low: 2), JobID(high: 3, low: 4))
             for id in [first, second] {
                 try await store.put([
                     JobRecord(
@@ -184,7 +185,7 @@ import Testing
 
     @Test func `samples of a cut or changed database are those that were appended`() async throws {
         try await withScratchDirectory { path in
-            let job = JobID.random()
+            let job = JobID(high: 1, low: 2)
             var source = SampleMetrics(seed: 122)
             let samples = source.samples(150)
             let image = try await image(of: samples, job, in: path)
@@ -205,7 +206,7 @@ import Testing
     func `a sample that is not what was appended is corrupt`(_ sql: String) async throws {
         try await withScratchDirectory { path in
             let store = try SQLiteMetricStore(path: "\(path)/metrics.db")
-            let job = JobID.random()
+            let job = JobID(high: 1, low: 2)
             try await store.append([MetricSample(0), MetricSample(1, value: 1.25), MetricSample(2)], to: job)
             try await store.database.write { try $0.execute(sql: sql) }
             await #expect(throws: StorageError.corrupt(place: "points, job \(job), sequence 1")) {

@@ -223,7 +223,8 @@ struct MetricTests {
     @Test func `a deleted job has no samples, also where its store was away`() async throws {
         let harness = try EngineHarness()
         let metrics = FaultyMetricStore()
-        try await harness.withEngine(metrics: metrics) { engine in
+        let configure: (inout EngineConfiguration) -> Void = { $0.metricInterval = 3_600_000_000_000 }
+        try await harness.withEngine(metrics: metrics, configure: configure) { engine in
             let job = try await engine.run(JobRequest("true"))
             _ = try await engine.end(of: job.id)
             #expect(await soon { await engine.isIdle })
@@ -260,8 +261,11 @@ struct MetricTests {
     @Test func `samples of several jobs are shipped at the same time`() async throws {
         let harness = try EngineHarness()
         let metrics = FaultyMetricStore()
-        // Samples go with the end of their job, however long it takes.
-        try await harness.withEngine(metrics: metrics, configure: { $0.maxShipAge = 60_000_000_000 }) { engine in
+        // Samples are those of the start and the end, and go with the end of their job, however long it takes.
+        let configure: (inout EngineConfiguration) -> Void = {
+            ($0.metricInterval, $0.maxShipAge) = (3_600_000_000_000, 60_000_000_000)
+        }
+        try await harness.withEngine(metrics: metrics, configure: configure) { engine in
             await metrics.writes.stall()
             let first = try await engine.run(JobRequest("true")).id
             _ = try await engine.end(of: first)

@@ -45,9 +45,9 @@ extension DaemonTests.HostileTests {
             try await daemon.connect { try await $0.waitForOutput("here\n", of: id) }
             let filled = try await terminal.type(
                 "cat /dev/zero > \(disk)/ballast; df --output=avail \(disk) | tail -n 1")
-            // In KiB; a page that a moment later is free again is no room.
+            // In KiB; what is free again a moment later is no room: an eighth of a small disk is kept for records.
             let left = try #require(Int(filled.output.trimmingCharacters(in: .whitespacesAndNewlines)), "\(filled)")
-            #expect(left < 64)
+            #expect(left < 1024)
 
             let refused = try await terminal.type("rnx job run true")
             #expect(refused.status == 1 && refused.errors.contains("No space left on device"), "\(refused)")

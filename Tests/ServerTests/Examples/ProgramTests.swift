@@ -1,6 +1,7 @@
 import DaemonSupport
 import Foundation
 import Glibc
+import JobletAPI
 import Testing
 
 extension DaemonTests {
@@ -40,6 +41,9 @@ extension DaemonTests.ProgramTests {
             let id = try await terminal.start("sh -c 'seq 1 2000; seq 1 5 >&2'")
             _ = try await daemon.connect { try await $0.end(of: id) }
             #expect(await holds { names(in: "\(daemon.dataDirectory)/outbox").isEmpty })
+            try await daemon.connect { client in
+                #expect(await holds { (try? await client.storage.getStorageStats(.init()).waitingRecords) == 0 })
+            }
             let listed = try await terminal.type("rnx --json storage stats --top 1")
             let json = try listed.object
             let logs = try #require(json["logs"] as? [String: Any], "\(listed)")
@@ -75,7 +79,7 @@ extension DaemonTests.ProgramTests {
         "with --wait the program ends as the job did",
         arguments: [
             ("true", "COMPLETED", 0), ("sh -c 'exit 7'", "FAILED", 7), ("sh -c 'kill -9 $$'", "FAILED", 137),
-            ("no-such-command", "FAILED", 127), ("--timeout=300ms sleep 1000", "STOPPED", 1),
+            ("no-such-command", "FAILED", 127), ("--timeout=3s sleep 1000", "STOPPED", 1),
         ])
     func waiting(_ words: String, _ status: String, _ code: Int32) async throws {
         let terminal = try Terminal(SharedDaemon.current)

@@ -85,8 +85,12 @@ private struct FaultRun {
         print("\(accepted.count) jobs; \(injector.summary)")
 
         try await endAll()
-        await rest { Footprint(daemon).difference(to: before).isEmpty }
-        #expect(Footprint(daemon).difference(to: before) == [], "left behind, or gone, after the faults")
+        var difference: [String] = []
+        await rest {
+            difference = Footprint(daemon).difference(to: before)
+            return difference.isEmpty
+        }
+        #expect(difference == [], "left behind, or gone, after the faults")
 
         #expect(await daemon.stop(SIGTERM) == 0)
         #expect(daemon.workers("persist") == [] && daemon.workers("state") == [])
@@ -97,6 +101,8 @@ private struct FaultRun {
             #expect(found.status == 0, "\(program) storage verify: \(found.output)")
         }
         try await daemon.start()
+        // It starts without its workers.
+        await rest { (try? await daemon.connect { try await $0.persist.ping(.init()).healthy }) == true }
         try await verify(accepted, besides: first)
         await rest { journalIsDrained }
         #expect(journalIsDrained, "\(names(in: "\(daemon.dataDirectory)/journal"))")

@@ -53,6 +53,7 @@ extension S3Store {
                     }
                 }
                 for await (upload, entries, size, failure) in group {
+                    for entry in entries { state.uploading[entry.job] = nil }
                     if let failure {
                         for entry in entries { failures[entry.job] = failure }
                     } else {
@@ -74,6 +75,7 @@ extension S3Store {
             guard let series = state.series[job] else { continue }
             change(series) { seal($0) }
             guard let first = series.sealed.first else { continue }
+            state.uploading[job] = series.sealedText
             let bytes = series.sealed.reduce(0) { $0 + $1.bytes.count }
             if bytes >= configuration.ownObjectBytes {
                 let key = S3Catalogue.key(of: job, at: first.header.start)

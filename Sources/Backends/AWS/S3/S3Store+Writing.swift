@@ -32,8 +32,9 @@ extension S3Store {
 
     /// Has a job's blocks written without a `sync` where enough of them wait.
     func uploadIfLarge(_ job: JobID) {
-        guard let series = state.series[job], series.sealedText >= configuration.objectBytes,
-            !state.pending.contains(job)
+        // What is being written does not ask for another object.
+        guard let series = state.series[job], !state.pending.contains(job),
+            series.sealedText - state.uploading[job, default: 0] >= configuration.objectBytes
         else { return }
         _ = requestUpload([job])
     }

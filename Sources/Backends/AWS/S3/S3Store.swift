@@ -45,6 +45,8 @@ final class S3StoreState<Series: S3Series, Content> {
     var bytesInMemory = 0
     /// Jobs to be written by the cycle that is `scheduled`, after the one that is `running`.
     var pending: Set<JobID> = []
+    /// Bytes of text of each job that the cycle under way writes.
+    var uploading: [JobID: Int] = [:]
     var scheduled: Task<[JobID: StorageError], Never>?
     var running: Task<[JobID: StorageError], Never>?
     fileprivate var isReady = false
