@@ -180,7 +180,7 @@ public actor JobEngine {
         journal.close()
         watcher.close()
         metricOutbox.close()
-        await fleet?.close()
+        await fleet?.close(awaitingEnds: hot.values.allSatisfy { $0.job.record.status.isTerminal })
         shipping?.cancel()
         let left = Array(tasks.values) + measuring
         for task in left { task.cancel() }
@@ -292,7 +292,11 @@ public actor JobEngine {
                 "reason": "\(record.reason)",
             ])
         if Directory.exists(stagingDirectory(of: record.id)) { await stage(for: record.id).discard() }
-        if !keepsFiles(record) { await removeWorkDirectory(of: record.id) }
+        if keepsFiles(record) {
+            inBackground { await self.workDirectories.close(record.id) }
+        } else {
+            await removeWorkDirectory(of: record.id)
+        }
         forgetIfCold(record.id)
     }
 

@@ -27,7 +27,7 @@ struct WorkDirectoryTests {
             #expect(lines.count == 3, "\(text)")
             #expect((20 << 20..<32 << 20).contains(lines.first.flatMap { Int($0) } ?? 0), "\(text)")
             #expect(lines.dropFirst() == ["0", "0"], "\(text)")
-            #expect(try readText(harness.work(of: job.id) + "/note") == "kept\n")
+            #expect(try await WorkDirectoryTests.read("note", of: job.id, in: engine) == "kept\n")
             try await engine.delete(job.id)
             #expect(await soon { !Directory.exists(harness.work(of: job.id)) })
             #expect(!Directory.exists(harness.work(of: job.id) + ".img"))
@@ -35,26 +35,76 @@ struct WorkDirectoryTests {
         #expect(try !WorkDirectoryTests.isMounted(harness.directory.path))
     }
 
-    @Test func `files that a job left are shown again after its file system was unmounted`() async throws {
+    @Test func `what a job left is mounted while it is read, and no device is held for it`() async throws {
         let harness = try EngineHarness()
         try await harness.withEngine(configure: { $0.workDiskBytes = 32 << 20 }) { engine in
-            let job = try await engine.run(JobRequest.script("echo kept > note"))
+            let job = try await engine.run(JobRequest.script("echo kept > note; echo more > other"))
             _ = try await engine.end(of: job.id)
             let path = harness.work(of: job.id)
-            // As after the host was started again.
-            #expect(umount2(path, 0) == 0)
-            #expect(try Directory.names(in: path) == [])
-            let files = try await engine.keptFiles(of: job.id, path: "note")
-            let first = try await files.next()
-            guard case .entry(let entry) = first else {
-                Issue.record("no entry")
-                return
+            func isFree() async throws -> Bool {
+                try await soon {
+                    try !WorkDirectoryTests.isMounted(path) && WorkDirectoryTests.devices(of: path).isEmpty
+                }
             }
-            #expect(entry.size == 5)
-            #expect(try WorkDirectoryTests.isMounted(path))
+            #expect(try await isFree())
+            #expect(try Directory.names(in: path) == [])
+            // Two readers: the mount goes with the last.
+            let content = try await WorkDirectoryTests.read("other", of: job.id, in: engine) { () async throws in
+                #expect(try WorkDirectoryTests.isMounted(path))
+                #expect(try await WorkDirectoryTests.read("note", of: job.id, in: engine) == "kept\n")
+                #expect(try WorkDirectoryTests.isMounted(path))
+                #expect(try WorkDirectoryTests.devices(of: path).count == 1)
+            }
+            #expect(content == "more\n")
+            #expect(try await isFree())
+            // One that fails lets go, too.
+            await #expect(throws: EngineError.self) {
+                try await WorkDirectoryTests.read("missing", of: job.id, in: engine)
+            }
+            #expect(try await isFree())
             try await engine.delete(job.id)
-            #expect(await soon { !Directory.exists(path) })
+            #expect(await soon { !Directory.exists(path) && !Directory.exists(path + ".img") })
         }
+    }
+
+    @Test func `the files of a job that runs are never shown by a second device`() async throws {
+        let harness = try EngineHarness()
+        try await harness.withEngine(configure: { $0.workDiskBytes = 32 << 20 }) { engine in
+            let job = try await engine.run(
+                JobRequest.script("echo one > note; mkfifo go; touch ready; read x < go; echo two >> note"))
+            let path = harness.work(of: job.id)
+            #expect(await soon { Directory.exists(path + "/ready") })
+            // The job's own mount stays.
+            #expect(umount2(path, 0) == 0)
+            #expect(try await WorkDirectoryTests.read("note", of: job.id, in: engine) == "one\n")
+            #expect(try WorkDirectoryTests.devices(of: path).count == 1)
+            #expect(try WorkDirectoryTests.isMounted(path))
+            try Data("\n".utf8).write(to: URL(filePath: path + "/go"))
+            _ = try await engine.end(of: job.id)
+            #expect(try await WorkDirectoryTests.read("note", of: job.id, in: engine) == "one\ntwo\n")
+        }
+    }
+
+    /// The loop devices that show the image of a work directory.
+    private static func devices(of path: String) throws -> [String] {
+        try Directory.names(in: "/sys/block").filter { name in
+            (try? readText("/sys/block/\(name)/loop/backing_file"))?.hasPrefix(path) == true
+        }
+    }
+
+    /// The content of a file that a job left; `meanwhile` is called once it was begun.
+    @discardableResult
+    private static func read(
+        _ name: String, of job: JobID, in engine: JobEngine, meanwhile: () async throws -> Void = {}
+    ) async throws -> String {
+        var content: [UInt8] = []
+        try await engine.readKeptFiles(of: job, path: name) { piece in
+            switch piece {
+            case .entry: try await meanwhile()
+            case .content(let bytes): content += bytes
+            }
+        }
+        return String(decoding: content, as: UTF8.self)
     }
 
     @Test func `large uploads lie on disk, and are gone after the job`() async throws {

@@ -121,6 +121,8 @@ struct ShimFaultTests {
         shim.disconnect()
         try shim.connect()
         #expect(try shim.next { if case .welcome(_, _, let jobs) = $0 { jobs.map(\.job) } else { nil } } == [running])
+        // It has a job.
+        shim.send(.dismiss)
         shim.send(.retire)
         shim.send(.kill(running))
         #expect(try shim.exit(of: running).signal == SIGKILL)

@@ -21,6 +21,7 @@ struct ShimMessageTests {
         (.acknowledge(job), "120000000600" + jobBytes),
         (.released(job), "120000000700" + jobBytes),
         (.retire, "020000000800"),
+        (.dismiss, "020000000900"),
     ]
 
     private static let events: [(ShimEvent, String)] = [

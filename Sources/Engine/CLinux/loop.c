@@ -6,6 +6,7 @@
 #include <linux/loop.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int32_t joblet_loop_attach(int32_t file, char name[32]) {
@@ -33,4 +34,13 @@ int32_t joblet_loop_attach(int32_t file, char name[32]) {
     int error = errno;
     close(control);
     return -error;
+}
+
+int32_t joblet_loop_shows(int32_t device, int32_t file) {
+    struct stat status;
+    struct loop_info64 info;
+    if (fstat(file, &status) != 0) return -errno;
+    // One that its last user left a moment ago shows nothing any more.
+    if (ioctl(device, LOOP_GET_STATUS64, &info) != 0) return errno == ENXIO ? 0 : -errno;
+    return info.lo_device == status.st_dev && info.lo_inode == status.st_ino;
 }

@@ -177,6 +177,7 @@ final class Shim {
             forgetIfOver(job)
         case .released(let id): pump.send(.released(OutboxJob(high: id.high, low: id.low)))
         case .retire: isRetired = true
+        case .dismiss: if jobs.isEmpty { isRetired = true }
         }
     }
 

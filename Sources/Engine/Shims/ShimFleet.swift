@@ -19,6 +19,8 @@ actor ShimFleet {
 
     /// How long a start waits for a shim that is there and does not answer.
     private static let patience = Duration.seconds(5)
+    /// How long the end of shims without jobs is waited for.
+    private static let endPatience = Duration.milliseconds(300)
 
     private let runDirectory: String
     private let program: String
@@ -31,6 +33,9 @@ actor ShimFleet {
     private var current: Job.Shim?
     private var starting: Task<Job.Shim, any Error>?
     private var isClosed = false
+    /// Whether the connections that remain were closed here.
+    private var hasLetGo = false
+    private var followers: [String: Task<Void, Never>] = [:]
 
     init(
         configuration: EngineConfiguration, runDirectory: String, cgroups: any CgroupDriver, logger: Logger,
@@ -88,9 +93,12 @@ actor ShimFleet {
         for connection in connections.values { connection.send(.released(job)) }
     }
 
-    /// Lets the shims go on without a daemon.
-    func close() {
+    /// Lets the shims go on without a daemon; those without a job end. With `awaitingEnds` that is waited for.
+    func close(awaitingEnds: Bool) async {
         isClosed = true
+        for connection in connections.values { connection.send(.dismiss) }
+        if awaitingEnds { await Task.finish(Array(followers.values), within: ShimFleet.endPatience) }
+        hasLetGo = true
         for connection in connections.values { connection.close() }
     }
 
@@ -156,14 +164,19 @@ actor ShimFleet {
         // Before any of its events: what it has now is older than what it says next.
         await report(.found(handle, jobs: jobs))
         waiting.remove(shim.directory)
-        Task { await self.follow(connection, shim, pid) }
+        followers[shim.directory] = Task { await self.follow(connection, shim, pid) }
     }
 
     private func follow(_ connection: ShimConnection, _ shim: ShimProgram, _ pid: Int32) async {
         for await event in connection.events { await report(.shim(event)) }
         connections[shim.directory] = nil
+        followers[shim.directory] = nil
         if current?.connection === connection { current = nil }
-        guard !isClosed else { return }
+        guard !isClosed else {
+            // It hung up and ends.
+            if !hasLetGo { await ShimReadiness.reap(pid) }
+            return
+        }
         // It may live: someone else took its one connection, or a message was malformed.
         if let greeting = try? connect(shim, pid: pid) { return await greeting.value }
         if retired.remove(shim.directory) != nil {

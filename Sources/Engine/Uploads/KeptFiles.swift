@@ -3,7 +3,7 @@ import Glibc
 import Kernel
 public import Storage
 
-/// Reads what a job left in its kept work directory, entry by entry; holds one open file.
+/// Reads what a job left in its kept work directory, entry by entry; holds one open file, and until `close` the directory.
 public actor KeptFiles {
     /// An entry of the copied tree.
     public struct Entry: Sendable, Hashable {
@@ -37,7 +37,7 @@ public actor KeptFiles {
     private static let mostNames = 1 << 18
 
     private let thread = KeptFiles.threads.thread()
-    private let root: FileDescriptor
+    private var root: FileDescriptor?
     private var pending: [(relative: FileName, shown: FileName)]
     private var file: FileDescriptor?
     private var offset: UInt64 = 0
@@ -54,6 +54,11 @@ public actor KeptFiles {
                 error.code == ENOENT ? .notFound : .unavailable, "the work directory cannot be read: \(error)")
         }
         pending = [(FileName(path.components.isEmpty ? "." : path.description), FileName(""))]
+    }
+
+    /// Lets go of the directory; nothing comes any more.
+    func close() {
+        (root, file, pending, left) = (nil, nil, [], 0)
     }
 
     /// The next entry or part of a file; nil after the last. Of sockets, devices, pipes and what is too deep for a path
@@ -102,6 +107,7 @@ public actor KeptFiles {
     }
 
     private func openNow(_ relative: FileName, _ shown: FileName) throws(SystemCallError) -> Entry? {
+        guard let root else { return nil }
         // The job may have made any link, and may be changing the tree now: nothing leaves the directory.
         let resolve = UInt64(JOBLET_RESOLVE_BENEATH | JOBLET_RESOLVE_NO_SYMLINKS)
         let path = FileDescriptor(
@@ -143,8 +149,27 @@ extension KeptFiles.Entry {
 }
 
 extension JobEngine {
-    /// The files below `path` of a job that keeps its work directory; `path` may be absolute in the job.
-    public func keptFiles(of id: JobID, path: String) async throws(EngineError) -> KeptFiles {
+    /// Calls `body` with what lies below `path` in the work directory that a job keeps; `path` may be absolute in the job.
+    public nonisolated func readKeptFiles(
+        of id: JobID, path: String, _ body: (KeptFiles.Piece) async throws -> Void
+    ) async throws {
+        let files = try await keptFiles(of: id, path: path)
+        do {
+            while let piece = try await files.next() { try await body(piece) }
+        } catch {
+            await close(files, of: id)
+            throw error
+        }
+        await close(files, of: id)
+    }
+
+    private func close(_ files: KeptFiles, of id: JobID) async {
+        await files.close()
+        // The files of a job that runs are shown to whoever looks at the host.
+        if hot[id]?.job.record.status.isTerminal ?? true { await workDirectories.close(id) }
+    }
+
+    func keptFiles(of id: JobID, path: String) async throws(EngineError) -> KeptFiles {
         let record = try await record(of: id)
         guard keepsFiles(record) else {
             throw EngineError(

@@ -13,6 +13,8 @@ actor WorkDirectories {
     private let memoryBytes: UInt64
     private let diskBytes: UInt64
     private let isAlwaysOnDisk: Bool
+    /// Jobs whose files are being unmounted.
+    private var closing: [JobID: Task<Void, Never>] = [:]
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -69,7 +71,8 @@ actor WorkDirectories {
     }
 
     /// Shows the files that a job left, also after the host was started again; false where it left none.
-    func open(_ job: JobID) throws(EngineError) -> Bool {
+    func open(_ job: JobID) async throws(EngineError) -> Bool {
+        await closing[job]?.value
         let image = image(of: job)
         guard Directory.exists(image.path) else { return Directory.exists(image.mountPoint) }
         guard !image.isMounted else { return true }
@@ -81,13 +84,38 @@ actor WorkDirectories {
         return true
     }
 
+    /// Unmounts the files that a job left, unless somebody uses them: each would cost the host a device and memory
+    /// until the job is deleted. They are on the disk then.
+    func close(_ job: JobID) async {
+        let image = image(of: job)
+        guard closing[job] == nil, Directory.exists(image.path), image.isMounted else { return }
+        let unmounter = Unmounter()
+        let task = Task {
+            await unmounter.unmount(image)
+            closing[job] = nil
+        }
+        closing[job] = task
+        await task.value
+    }
+
+    /// Waits for the disk on a thread of its own, so that no other job's directory does.
+    private actor Unmounter {
+        private static let threads = BlockingExecutor(count: 2)
+        private let thread = Unmounter.threads.thread()
+
+        nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+        func unmount(_ image: WorkImage) { image.unmount() }
+    }
+
     /// Removes a job's work directory; no error where it has none.
     nonisolated func remove(_ job: JobID) async throws(SystemCallError) {
         guard Directory.exists(path(of: job)) || Directory.exists(image(of: job).path) else { return }
         try await removeFromDisk(job)
     }
 
-    private func removeFromDisk(_ job: JobID) throws(SystemCallError) {
+    private func removeFromDisk(_ job: JobID) async throws(SystemCallError) {
+        await closing[job]?.value
         try image(of: job).remove()
         try Directory.removeTree(path(of: job))
     }

@@ -28,14 +28,43 @@ struct WorkImage {
     func mount() throws(SystemCallError) {
         try Directory.create(mountPoint, mode: 0o755)
         let file = try FileDescriptor.open(path, flags: O_RDWR)
-        var name = [CChar](repeating: 0, count: 32)
         // Open until it is mounted: the last close gives the device back.
+        let shown = try attachedDevice(of: file)
+        let device = if let shown { shown } else { try attach(file) }
+        try check(
+            joblet_mount(device.name, mountPoint, "ext4", UInt64(MS_NOSUID) | UInt64(MS_NODEV), "discard"),
+            "mount \(path)")
+        withExtendedLifetime(device.file) {}
+    }
+
+    private func attach(_ file: FileDescriptor) throws(SystemCallError) -> (file: FileDescriptor, name: String) {
+        var name = [CChar](repeating: 0, count: 32)
         let device = FileDescriptor(
             owning: try check(joblet_loop_attach(file.number, &name), "attach \(path) to a loop device"))
-        let source = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        try check(
-            joblet_mount(source, mountPoint, "ext4", UInt64(MS_NOSUID) | UInt64(MS_NODEV), "discard"), "mount \(path)")
-        withExtendedLifetime(device) {}
+        return (device, String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+
+    /// The device that shows the file already: in the mounts of a job that runs, or that ended a moment ago. A second
+    /// one would be a second file system in the same file, which destroys it.
+    private func attachedDevice(
+        of file: FileDescriptor
+    ) throws(SystemCallError) -> (file: FileDescriptor, name: String)? {
+        let fileName = path[(path.lastIndex(of: "/") ?? path.startIndex)...]
+        for device in try Directory.names(in: "/sys/block") where device.hasPrefix("loop") {
+            guard let shown = try? readText("/sys/block/\(device)/loop/backing_file"), shown.contains(fileName),
+                let open = try? FileDescriptor.open("/dev/\(device)", flags: O_RDWR)
+            else { continue }
+            if try check(joblet_loop_shows(open.number, file.number), "look at \(device)") == 1 {
+                return (open, "/dev/\(device)")
+            }
+        }
+        return nil
+    }
+
+    /// Unmounts the file system where nobody uses it here; waits until it is on the disk.
+    func unmount() {
+        // EBUSY: somebody looks at it, and unmounts it afterwards.
+        _ = joblet_umount(mountPoint, Int32(UMOUNT_NOFOLLOW))
     }
 
     /// Unmounts the file system, at once for new users, and removes its file.

@@ -57,9 +57,10 @@ struct TransferService: Joblet_Ext_TransferService.SimpleServiceProtocol {
         try await Status.mapping {
             guard !request.uuid.isEmpty else { throw EngineError(.invalidArgument, "uuid is required") }
             let id = try await engine.resolve(request.uuid)
-            let files = try await engine.keptFiles(of: id, path: request.path)
             try await closing.ending(context) {
-                while let piece = try await files.next() { try await response.write(Joblet_Ext_CopyChunk(piece)) }
+                try await engine.readKeptFiles(of: id, path: request.path) { piece in
+                    try await response.write(Joblet_Ext_CopyChunk(piece))
+                }
             }
         }
     }

@@ -63,6 +63,8 @@ int32_t joblet_fsopen(const char *type);
 int32_t joblet_umount(const char *target, int32_t flags);
 // Makes the file a block device until its last user is gone (loop(4)); returns the open device and fills in its name.
 int32_t joblet_loop_attach(int32_t file, char name[32]);
+// Whether an open loop device shows the open file: 1 or 0.
+int32_t joblet_loop_shows(int32_t device, int32_t file);
 int32_t joblet_pivot_root(const char *new_root, const char *put_old);
 int32_t joblet_mknod_char(const char *path, uint32_t mode, uint32_t major, uint32_t minor);
 

@@ -15,6 +15,7 @@ public import Kernel
 ///   released(job): segments are gone ──►
 ///   acknowledge(job): exit is recorded ►
 ///   retire: no more jobs, end when idle►
+///   dismiss: end if there is no job ───►
 /// ```
 ///
 /// A frame is its length (32 bits, of what follows), the message's number (16 bits) and its fields.
@@ -35,6 +36,8 @@ public enum ShimRequest: Sendable, Hashable {
     case released(ShimJob)
     /// Takes no more jobs and ends with the last.
     case retire
+    /// Ends if it has no job; otherwise nothing changes.
+    case dismiss
 
     /// The protocol version of this program.
     public static let version: UInt16 = 1
@@ -54,6 +57,7 @@ public enum ShimRequest: Sendable, Hashable {
         case .acknowledge: 6
         case .released: 7
         case .retire: 8
+        case .dismiss: 9
         }
     }
 
@@ -70,7 +74,7 @@ public enum ShimRequest: Sendable, Hashable {
             job.encode(into: &body)
             body.write(grace)
         case .kill(let job), .acknowledge(let job), .released(let job): job.encode(into: &body)
-        case .retire: break
+        case .retire, .dismiss: break
         }
         return ShimFrame.encode(number, body.bytes)
     }
@@ -89,6 +93,7 @@ public enum ShimRequest: Sendable, Hashable {
         case 6: self = .acknowledge(try ShimJob(from: &reader))
         case 7: self = .released(try ShimJob(from: &reader))
         case 8: self = .retire
+        case 9: self = .dismiss
         default: throw MalformedMessage("a request number")
         }
         try reader.finish()
