@@ -8,14 +8,23 @@ public struct MalformedJSON: Error, Equatable {
 ///
 /// Foundation's decoder takes about fifty times as long for a line of samples.
 package struct JSONScanner {
-    private let bytes: ArraySlice<UInt8>
+    /// Valid while `read` runs. An array would be retained for each of the many short reads.
+    private let bytes: UnsafeBufferPointer<UInt8>
     /// Where the next byte is.
-    private var place: Int
+    private var place = 0
 
-    /// A reader of `bytes`.
-    package init(_ bytes: ArraySlice<UInt8>) {
-        self.bytes = bytes
-        place = bytes.startIndex
+    private init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+
+    /// What `body` reads of `bytes`, of which nothing may be left; the scanner must not leave it.
+    package static func read<Value>(
+        _ bytes: ArraySlice<UInt8>, _ body: (inout JSONScanner) throws(MalformedJSON) -> Value
+    ) throws(MalformedJSON) -> Value {
+        try bytes.withUnsafeBufferPointer { (bytes) throws(MalformedJSON) in
+            var scanner = JSONScanner(bytes)
+            let value = try body(&scanner)
+            try scanner.finish()
+            return value
+        }
     }
 
     /// Calls `body` behind each name of an object; it reads the value.
@@ -35,10 +44,7 @@ package struct JSONScanner {
     /// An object of numbers.
     package mutating func numbers() throws(MalformedJSON) -> [String: Double] {
         var values = [String: Double](minimumCapacity: 16)
-        try members { (scanner, name) throws(MalformedJSON) in
-            guard let value = Double(try scanner.token()), value.isFinite else { throw MalformedJSON() }
-            values[name] = value
-        }
+        try members { (scanner, name) throws(MalformedJSON) in values[name] = try scanner.number() }
         return values
     }
 
@@ -57,9 +63,41 @@ package struct JSONScanner {
         try expect("]")
     }
 
+    /// A finite number.
+    private mutating func number() throws(MalformedJSON) -> Double {
+        skipSpace()
+        let start = place
+        var whole: UInt64 = 0
+        // Most are counters of few digits, which have one value however they are read.
+        while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte), place - start < 15 {
+            whole = whole * 10 + UInt64(byte - UInt8(ascii: "0"))
+            place += 1
+        }
+        if place > start, !isInNumber(next) { return Double(whole) }
+        place = start
+        guard let value = Double(try token()), value.isFinite else { throw MalformedJSON() }
+        return value
+    }
+
     /// A number without a fraction.
     package mutating func integer<Value: FixedWidthInteger>() throws(MalformedJSON) -> Value {
-        guard let value = Value(try token()) else { throw MalformedJSON() }
+        skipSpace()
+        let isNegative = next == UInt8(ascii: "-")
+        if isNegative { place += 1 }
+        let start = place
+        var magnitude: UInt64 = 0
+        while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+            let (tens, isTooLarge) = magnitude.multipliedReportingOverflow(by: 10)
+            let (sum, isTooLargeYet) = tens.addingReportingOverflow(UInt64(byte - UInt8(ascii: "0")))
+            guard !isTooLarge, !isTooLargeYet else { throw MalformedJSON() }
+            magnitude = sum
+            place += 1
+        }
+        guard place > start else { throw MalformedJSON() }
+        guard !isInNumber(next) else { throw MalformedJSON() }
+        // The least value has no positive counterpart.
+        let value = isNegative ? Value(exactly: -Int128(magnitude)) : Value(exactly: magnitude)
+        guard let value else { throw MalformedJSON() }
         return value
     }
 
@@ -89,19 +127,12 @@ package struct JSONScanner {
     }
 
     /// The characters of a number.
-    package mutating func token() throws(MalformedJSON) -> String {
+    private mutating func token() throws(MalformedJSON) -> String {
         skipSpace()
         let start = place
-        scanning: while let byte = next {
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."),
-                UInt8(ascii: "e"), UInt8(ascii: "E"):
-                place += 1
-            default: break scanning
-            }
-        }
+        while isInNumber(next) { place += 1 }
         guard place > start else { throw MalformedJSON() }
-        return String(decoding: bytes[start..<place], as: UTF8.self)
+        return String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<place]), as: UTF8.self)
     }
 
     /// A string.
@@ -112,7 +143,7 @@ package struct JSONScanner {
         while let byte = next, byte != UInt8(ascii: "\\") {
             place += 1
             if byte == UInt8(ascii: "\"") {
-                let text = bytes[start..<place - 1]
+                let text = UnsafeBufferPointer(rebasing: bytes[start..<place - 1])
                 // ASCII, as nearly all of it is, cannot be invalid, and to find that out takes longer than to copy it.
                 return union < 0x80 ? String(decoding: text, as: UTF8.self) : try valid(text)
             }
@@ -122,7 +153,7 @@ package struct JSONScanner {
         var text = Array(bytes[start..<place])
         while let byte = popNext() {
             switch byte {
-            case UInt8(ascii: "\""): return try valid(text[...])
+            case UInt8(ascii: "\""): return try valid(text)
             case UInt8(ascii: "\\"): try appendEscaped(to: &text)
             default: text.append(byte)
             }
@@ -131,7 +162,7 @@ package struct JSONScanner {
     }
 
     /// Checks that nothing is left.
-    package mutating func finish() throws(MalformedJSON) {
+    private mutating func finish() throws(MalformedJSON) {
         skipSpace()
         guard next == nil else { throw MalformedJSON() }
     }
@@ -165,7 +196,7 @@ package struct JSONScanner {
     }
 
     private mutating func escapedUnit() throws(MalformedJSON) -> UInt16 {
-        let digits = bytes[place...].prefix(4)
+        let digits = bytes.dropFirst(place).prefix(4)
         place += digits.count
         guard digits.count == 4, let unit = UInt16(String(decoding: digits, as: UTF8.self), radix: 16) else {
             throw MalformedJSON()
@@ -173,9 +204,19 @@ package struct JSONScanner {
         return unit
     }
 
-    private func valid(_ bytes: ArraySlice<UInt8>) throws(MalformedJSON) -> String {
+    private func valid(_ bytes: some Collection<UInt8>) throws(MalformedJSON) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else { throw MalformedJSON() }
         return text
+    }
+
+    private func isInNumber(_ byte: UInt8?) -> Bool {
+        guard let byte else { return false }
+        return switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."),
+            UInt8(ascii: "e"), UInt8(ascii: "E"):
+            true
+        default: false
+        }
     }
 
     /// The byte that is next; nil at the end.
@@ -204,7 +245,7 @@ package struct JSONScanner {
     }
 
     private mutating func take(word: StaticString) -> Bool {
-        guard bytes[place...].starts(with: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+        guard bytes.dropFirst(place).starts(with: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
         else { return false }
         place += word.utf8CodeUnitCount
         return true

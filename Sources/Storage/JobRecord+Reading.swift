@@ -3,9 +3,7 @@ extension JobRecord {
     ///
     /// Read by hand, as a general decoder takes five times as long. Throws where a name is missing that every record has.
     public init(json: [UInt8]) throws(MalformedJSON) {
-        var scanner = JSONScanner(json[...])
-        self = try scanner.record()
-        try scanner.finish()
+        self = try JSONScanner.read(json[...]) { (scanner) throws(MalformedJSON) in try scanner.record() }
     }
 }
 
@@ -64,8 +62,15 @@ extension JSONScanner {
     }
 
     private mutating func node() throws(MalformedJSON) -> NodeIdentity {
-        let texts = try texts()
-        guard let id = texts["id"], let incarnation = texts["incarnation"] else { throw MalformedJSON() }
+        var (id, incarnation): (String?, String?)
+        try members { (scanner, name) throws(MalformedJSON) in
+            switch name {
+            case "id": id = try scanner.text()
+            case "incarnation": incarnation = try scanner.text()
+            default: try scanner.skip()
+            }
+        }
+        guard let id, let incarnation else { throw MalformedJSON() }
         return NodeIdentity(id: id, incarnation: incarnation)
     }
 

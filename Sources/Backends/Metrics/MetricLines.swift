@@ -44,18 +44,12 @@ package enum MetricLines {
 
     /// The values of an object of numbers.
     package static func values(_ text: String) throws(Malformed) -> [String: Double] {
-        var scanner = JSONScanner(Array(text.utf8)[...])
-        let values = try scanner.numbers()
-        try scanner.finish()
-        return values
+        try JSONScanner.read(Array(text.utf8)[...]) { (scanner) throws(Malformed) in try scanner.numbers() }
     }
 
     /// The texts of an object of strings.
     package static func labels(_ text: String) throws(Malformed) -> [String: String] {
-        var scanner = JSONScanner(Array(text.utf8)[...])
-        let labels = try scanner.texts()
-        try scanner.finish()
-        return labels
+        try JSONScanner.read(Array(text.utf8)[...]) { (scanner) throws(Malformed) in try scanner.texts() }
     }
 
     private static func line(_ sample: MetricSample, _ point: MetricPoint?, _ text: inout [UInt8]) {
@@ -123,22 +117,22 @@ package enum MetricLines {
     private static func parse(
         _ line: ArraySlice<UInt8>
     ) throws(Malformed) -> (sequence: UInt64, time: Int64, point: MetricPoint?) {
-        var scanner = JSONScanner(line)
         var (sequence, time): (UInt64?, Int64?) = (nil, nil)
         var type: String?
         var values: [String: Double] = [:]
         var labels: [String: String] = [:]
-        try scanner.members { (scanner, name) throws(Malformed) in
-            switch name {
-            case "timestamp": time = Int64(try scanner.token())
-            case "sequence": sequence = UInt64(try scanner.token())
-            case "metric_type": type = try scanner.text()
-            case "values": values = try scanner.numbers()
-            case "labels": labels = try scanner.texts()
-            default: throw Malformed()
+        try JSONScanner.read(line) { (scanner) throws(Malformed) in
+            try scanner.members { (scanner, name) throws(Malformed) in
+                switch name {
+                case "timestamp": time = try scanner.integer()
+                case "sequence": sequence = try scanner.integer()
+                case "metric_type": type = try scanner.text()
+                case "values": values = try scanner.numbers()
+                case "labels": labels = try scanner.texts()
+                default: throw Malformed()
+                }
             }
         }
-        try scanner.finish()
         guard let sequence, let time else { throw Malformed() }
         guard let type else { return (sequence, time, nil) }
         guard let type = MetricType(rawValue: type) else { throw Malformed() }
