@@ -245,7 +245,9 @@ package struct JSONScanner {
     }
 
     private mutating func take(word: StaticString) -> Bool {
-        guard bytes.dropFirst(place).starts(with: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+        guard
+            bytes.dropFirst(place).starts(
+                with: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
         else { return false }
         place += word.utf8CodeUnitCount
         return true
