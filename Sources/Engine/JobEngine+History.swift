@@ -4,28 +4,34 @@ public import Storage
 extension JobEngine {
     /// The one job whose id begins with `text` and of which a record, output or samples are stored.
     ///
-    /// What was imported has no record, and what is kept longer than its record has none any more. Throws as
-    /// ``resolve(_:)`` does.
-    public func resolveHistory(_ text: String) async throws(EngineError) -> JobID {
+    /// What was imported has no record, and what is kept longer than its record has none any more. A job with a record
+    /// goes before such a one, unless `amongAll`. Throws as ``resolve(_:)`` does.
+    public func resolveHistory(_ text: String, amongAll: Bool = false) async throws(EngineError) -> JobID {
+        var recorded: JobID?
         do throws(EngineError) {
-            return try await resolve(text)
+            recorded = try await resolve(text)
         } catch {
-            guard error.code == .notFound, let prefix = JobIDPrefix(text) else { throw error }
-            // Ten are named where there are several.
-            let (start, limit) = (prefix.predecessor, 11 + deleted.count)
-            let deletedBefore = deleted
-            var found: Set<JobID> = []
-            do throws(StorageError) {
-                found.formUnion(try await logStore.jobs(after: start, limit: limit))
-                found.formUnion(try await metricStore.jobs(after: start, limit: limit))
-            } catch {
-                throw EngineError(.unavailable, "job id \(prefix) cannot be completed: \(error)")
-            }
-            let matches = found.filter { prefix.matches($0) }.subtracting(deletedBefore.union(deleted))
-            guard let first = matches.first else { throw error }
-            guard matches.count == 1 else { throw .ambiguous(prefix, matches) }
-            return first
+            guard error.code == .notFound else { throw error }
         }
+        guard let prefix = JobIDPrefix(text) else {
+            throw EngineError(.notFound, "job not found: \(text.prefix(64))")
+        }
+        if let recorded, !amongAll || prefix.complete != nil { return recorded }
+        // Ten are named where there are several.
+        let (start, limit) = (prefix.predecessor, 11 + deleted.count)
+        let deletedBefore = deleted
+        var found: Set<JobID> = []
+        do throws(StorageError) {
+            found.formUnion(try await logStore.jobs(after: start, limit: limit))
+            found.formUnion(try await metricStore.jobs(after: start, limit: limit))
+        } catch {
+            throw EngineError(.unavailable, "job id \(prefix) cannot be completed: \(error)")
+        }
+        var matches = found.filter { prefix.matches($0) }.subtracting(deletedBefore.union(deleted))
+        if let recorded { matches.insert(recorded) }
+        guard let first = matches.first else { throw EngineError(.notFound, "job not found: \(prefix)") }
+        guard matches.count == 1 else { throw .ambiguous(prefix, matches) }
+        return first
     }
 
     /// The job's record; nil where only output or samples are stored of it. Throws `notFound` where nothing is.
@@ -42,7 +48,11 @@ extension JobEngine {
                     isStored = try await metricStore.end(of: id) != nil
                 }
             } catch {
-                throw EngineError(.unavailable, "what is stored of job \(id) cannot be read: \(error)")
+                // Damaged data is there; who reads it is told.
+                guard case .corrupt = error else {
+                    throw EngineError(.unavailable, "what is stored of job \(id) cannot be read: \(error)")
+                }
+                isStored = true
             }
             // Deleted while the stores were asked.
             guard isStored, !deleted.contains(id) else { throw error }

@@ -170,7 +170,7 @@ extension JobEngine {
             try checkIsKnown(id)
             let entry = try await journal.append(
                 .deleted(id, version: (record?.version ?? 0) + 1),
-                durability: record?.specification.durability ?? .process)
+                durability: record?.specification.durability ?? configuration.durability)
             hot[id]?.shipping?.cancel()
             watcher.notify(id)
             shipper?.enqueue(entry)

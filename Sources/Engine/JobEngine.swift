@@ -128,7 +128,11 @@ public actor JobEngine {
                 : String(base[..<(base.lastIndex(of: "/") ?? base.startIndex)])
             return try UnifiedCgroups(
                 parent: parent, base: base.isEmpty ? "\(parent)/joblet-\(name)" : base, isRoot: parent == mount)
-        case .legacy: return try LegacyCgroups(host: host, name: name)
+        case .legacy:
+            guard configuration.cgroupBase.isEmpty else {
+                throw SystemCallError("cgroup.baseDir needs cgroup v2, this host has v1", code: ENOTSUP)
+            }
+            return try LegacyCgroups(host: host, name: name)
         case .none: return NoCgroups()
         }
     }
@@ -156,6 +160,10 @@ public actor JobEngine {
             await sweep(left, strayOutboxes: found.strayOutboxes)
         } else {
             inBackground { await self.askAgain(left) }
+        }
+        if openQuestions == nil {
+            let running = Set(hot.filter { !$0.value.job.record.status.isTerminal }.keys)
+            inBackground { await self.workDirectories.closeAll(except: running) }
         }
         shipping = Task { await shipper.run() }
         let metricShipper = MetricShipper(

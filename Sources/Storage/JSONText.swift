@@ -1,5 +1,5 @@
 /// Builds the text of JSON objects (RFC 8259); the caller sorts the names.
-struct JSONText {
+package struct JSONText {
     private(set) var bytes: [UInt8] = []
     private var isFirst = true
 
@@ -63,22 +63,22 @@ struct JSONText {
         }
     }
 
-    private mutating func string(_ text: String) {
+    private mutating func string(_ text: String) { JSONText.append(text, to: &bytes) }
+
+    /// Adds a string, quoted and escaped.
+    package static func append(_ text: String, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):
                 bytes.append(UInt8(ascii: "\\"))
                 bytes.append(byte)
-            case 0..<0x20: escape(byte)
+            case 0..<0x20:
+                let digits = String(byte, radix: 16)
+                bytes.append(contentsOf: "\\u00\(digits.utf8.count < 2 ? "0" : "")\(digits)".utf8)
             default: bytes.append(byte)
             }
         }
         bytes.append(UInt8(ascii: "\""))
-    }
-
-    private mutating func escape(_ control: UInt8) {
-        let digits = String(control, radix: 16)
-        bytes.append(contentsOf: "\\u00\(digits.utf8.count < 2 ? "0" : "")\(digits)".utf8)
     }
 }

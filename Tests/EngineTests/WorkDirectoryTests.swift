@@ -67,6 +67,46 @@ struct WorkDirectoryTests {
         }
     }
 
+    @Test func `whoever copies at the same time gets all of it, and what a killed daemon left mounted is unmounted`()
+        async throws
+    {
+        let harness = try EngineHarness()
+        let path: String
+        let first = try await harness.engine(configure: { $0.workDiskBytes = 32 << 20 })
+        let job = try await first.run(JobRequest.script("echo kept > note"))
+        _ = try await first.end(of: job.id)
+        path = harness.work(of: job.id)
+        // Each opens while another one closes.
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    for _ in 0..<25 {
+                        let text = try? await WorkDirectoryTests.read("note", of: job.id, in: first)
+                        #expect(text == "kept\n")
+                    }
+                }
+            }
+        }
+        #expect(try await soon { try !WorkDirectoryTests.isMounted(path) })
+        await first.shutdown(stoppingJobs: true)
+        let mount = try Process.run(
+            URL(filePath: "/bin/mount"), arguments: ["-o", "loop", path + ".img", path])
+        mount.waitUntilExit()
+        #expect(try WorkDirectoryTests.isMounted(path))
+        try await harness.withEngine(configure: { $0.workDiskBytes = 32 << 20 }) { (engine) async throws in
+            #expect(
+                try await soon {
+                    try !WorkDirectoryTests.isMounted(path) && WorkDirectoryTests.devices(of: path).isEmpty
+                })
+            #expect(try await WorkDirectoryTests.read("note", of: job.id, in: engine) == "kept\n")
+            // A path that is refused leaves nothing mounted.
+            await #expect(throws: EngineError.self) {
+                try await WorkDirectoryTests.read("../note", of: job.id, in: engine)
+            }
+            #expect(try await soon { try !WorkDirectoryTests.isMounted(path) })
+        }
+    }
+
     @Test func `the files of a job that runs are never shown by a second device`() async throws {
         let harness = try EngineHarness()
         try await harness.withEngine(configure: { $0.workDiskBytes = 32 << 20 }) { engine in

@@ -20,10 +20,6 @@ struct joblet_gzip {
     struct inflate_state *inflater;
 };
 
-const char *joblet_gzip_library(void) {
-    return "isal";
-}
-
 void joblet_gzip_destroy(joblet_gzip *context) {
     free(context->deflater);
     free(context->level_buffer);
@@ -108,10 +104,6 @@ struct joblet_gzip {
     int has_deflater;
     int has_inflater;
 };
-
-const char *joblet_gzip_library(void) {
-    return "zlib";
-}
 
 void joblet_gzip_destroy(joblet_gzip *context) {
     if (context->has_deflater) deflateEnd(&context->deflater);

@@ -5,9 +5,6 @@ import CGzip
 /// Keeps the libraries' buffers (about half a megabyte once used) from call to call, so one value
 /// serves one actor or one thread.
 package struct Gzip: ~Copyable {
-    /// The library that compresses: `isal` or `zlib`.
-    package static var library: String { String(cString: joblet_gzip_library()) }
-
     /// A member without any text.
     package static let emptyMember: [UInt8] = [
         0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff,  // header

@@ -73,7 +73,7 @@ package enum MetricLines {
         for (name, value) in values.sorted(by: { $0.key < $1.key }) where value.isFinite {
             text.append(separator)
             separator = UInt8(ascii: ",")
-            append(name, &text)
+            JSONText.append(name, to: &text)
             text.append(UInt8(ascii: ":"))
             // Counters are whole numbers: shorter and plainer without a fraction.
             if let whole = Int64(exactly: value), abs(value) < 1e15 {
@@ -92,26 +92,11 @@ package enum MetricLines {
         for (name, value) in labels.sorted(by: { $0.key < $1.key }) {
             text.append(separator)
             separator = UInt8(ascii: ",")
-            append(name, &text)
+            JSONText.append(name, to: &text)
             text.append(UInt8(ascii: ":"))
-            append(value, &text)
+            JSONText.append(value, to: &text)
         }
         text.append(UInt8(ascii: "}"))
-    }
-
-    private static func append(_ string: String, _ text: inout [UInt8]) {
-        text.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                text.append(UInt8(ascii: "\\"))
-                text.append(byte)
-            case 0..<0x20:
-                text += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
-            default: text.append(byte)
-            }
-        }
-        text.append(UInt8(ascii: "\""))
     }
 
     private static func parse(

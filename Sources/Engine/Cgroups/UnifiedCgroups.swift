@@ -93,6 +93,7 @@ struct UnifiedCgroups: CgroupDriver {
 
     func removeIfEmpty() {
         // Refused while a job or a shim is left: the next daemon finds it.
+        for name in (try? Directory.names(in: base)) ?? [] where name.hasPrefix("shim-") { rmdir("\(base)/\(name)") }
         rmdir(base)
     }
 }

@@ -64,8 +64,6 @@ public enum ResourceLimits {
 struct ProcessCapabilities: OptionSet {
     let rawValue: UInt64
 
-    /// CAP_SYS_ADMIN.
-    static let administration = ProcessCapabilities(rawValue: 1 << 21)
     /// CAP_SYS_RESOURCE.
     static let resource = ProcessCapabilities(rawValue: 1 << 24)
 

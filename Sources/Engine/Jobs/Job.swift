@@ -157,10 +157,12 @@ actor Job {
         let age = ProcessAge.nanoseconds(of: record.pid) ?? max(0, SystemClock.now() - startedAt)
         let left = min(max(0, timeout - age), Job.longestSleep)
         deadline?.cancel()
-        deadline = Task { [inputs] in
+        deadline = Task { [weak self, inputs] in
             // ContinuousClock counts the time the host sleeps, as a deadline should. Cancelled at the job's end.
             do { try await Task.sleep(for: .nanoseconds(left), clock: .continuous) } catch { return }
             inputs.yield(.deadlinePassed)
+            // As for a stop: an earlier event may wait for the disk.
+            await self?.stopSoon()
         }
     }
 

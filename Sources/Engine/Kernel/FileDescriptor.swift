@@ -28,11 +28,6 @@ public final class FileDescriptor: Sendable {
         try open(path, in: directory, flags: O_RDONLY | O_DIRECTORY)
     }
 
-    /// A second descriptor of the same open file.
-    public func duplicate() throws(SystemCallError) -> FileDescriptor {
-        FileDescriptor(owning: try retrying("dup") { fcntl(number, F_DUPFD_CLOEXEC, 3) })
-    }
-
     /// The file's size in bytes.
     public func size() throws(SystemCallError) -> Int {
         var status = stat()

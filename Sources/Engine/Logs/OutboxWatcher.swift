@@ -40,11 +40,11 @@ final class OutboxWatcher: Sendable {
             wakeUp = try Pipe()
             for end in [wakeUp.readEnd, wakeUp.writeEnd] { try end.setNonBlocking() }
             inotify = FileDescriptor(owning: try check(joblet_inotify_create(), "inotify_init"))
-            let watch = try check(joblet_inotify_watch(inotify.number, root), "watch \(root)")
-            state.withLock { $0.rootWatch = watch }
+            try check(access(root, R_OK) == 0 ? 0 : -errno, "look at \(root)")
         } catch {
             throw EngineError(.internal, "\(error)")
         }
+        state.withLock { watchRoot(&$0) }
         let reference = Unmanaged.passRetained(self)
         var thread = pthread_t()
         let status = pthread_create(
@@ -65,8 +65,7 @@ final class OutboxWatcher: Sendable {
     func close() {
         let subscribers = state.withLock { state in
             state.isClosed = true
-            // The kernel tells of a watch's removal, which wakes the thread.
-            inotify_rm_watch(inotify.number, state.rootWatch)
+            _ = write(wakeUp.writeEnd.number, [1], 1)
             return state.subscribers.values.flatMap(\.values)
         }
         for subscriber in subscribers { subscriber.finish() }
@@ -122,19 +121,36 @@ final class OutboxWatcher: Sendable {
             state.watches[watch] = job
             state.unwatched.remove(job)
         } catch {
-            if error.code == ENOENT {
+            // Where nothing tells that it appears, it is looked for.
+            let isAbsent = error.code == ENOENT
+            if isAbsent, state.rootWatch >= 0 {
                 state.unwatched.remove(job)
                 return false
             }
             if state.unwatched.isEmpty { _ = write(wakeUp.writeEnd.number, [1], 1) }
             state.unwatched.insert(job)
-            if !state.isShortageReported {
-                logger.warning(
-                    "outboxes are polled: the host has no inotify watch left", metadata: ["error": "\(error)"])
-            }
-            state.isShortageReported = true
+            if !isAbsent { reportShortage(error, &state) }
+            return !isAbsent
         }
         return true
+    }
+
+    /// Watches for new outboxes, unless they are watched for.
+    private func watchRoot(_ state: inout State) {
+        guard state.rootWatch < 0 else { return }
+        do throws(SystemCallError) {
+            try FailPoint.pass("watcher.beforeWatch")
+            state.rootWatch = try check(joblet_inotify_watch(inotify.number, root), "inotify_add_watch")
+        } catch {
+            reportShortage(error, &state)
+        }
+    }
+
+    private func reportShortage(_ error: SystemCallError, _ state: inout State) {
+        if !state.isShortageReported {
+            logger.warning("outboxes are polled: the host has no inotify watch left", metadata: ["error": "\(error)"])
+        }
+        state.isShortageReported = true
     }
 
     private func run() {
@@ -151,6 +167,7 @@ final class OutboxWatcher: Sendable {
             if files[0].revents != 0 { bytes = max(0, read(inotify.number, &buffer, buffer.count)) }
             let told: [AsyncStream<Void>.Continuation]? = state.withLock { state in
                 if state.isClosed { return nil }
+                watchRoot(&state)
                 var told = state.unwatched
                 for job in told { _ = watch(job, &state) }
                 for event in InotifyEvent.decode(buffer[..<bytes]) { note(event, &state, &told) }

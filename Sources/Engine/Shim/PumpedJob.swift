@@ -101,7 +101,6 @@ final class PumpedJob {
             firstToSpeak = firstToSpeak ?? stream
             return .resting
         }
-        if firstToSpeak == stream { firstToSpeak = nil }
         let move: OutboxWriter.Move
         if overLimit {
             guard plan.dropsAtLimit else { return .full }
@@ -112,6 +111,7 @@ final class PumpedJob {
             let limit = left.map { min(OutboxWriter.moveLimit, $0[stream, default: 0]) } ?? OutboxWriter.moveLimit
             move = try writer.move(from: pipe, stream: stream, limit: limit)
         }
+        if firstToSpeak == stream { firstToSpeak = nil }
         switch move {
         case .bytes(let count):
             left?[stream, default: 0] -= count

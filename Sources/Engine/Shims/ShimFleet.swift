@@ -133,7 +133,10 @@ actor ShimFleet {
     /// Connects to a shim; the task ends once its answer was reported, or its death.
     private func connect(_ shim: ShimProgram, pid: Int32?) throws(SystemCallError) -> Task<Void, Never> {
         let connection = try ShimConnection(path: shim.controlPath)
-        if isClosed { connection.close() }
+        if isClosed {
+            connection.send(.dismiss)
+            connection.close()
+        }
         connections[shim.directory] = connection
         waiting.insert(shim.directory)
         return Task { await self.greet(connection, shim, pid) }

@@ -10,7 +10,6 @@ struct ShimProgram: Sendable, Hashable {
     var name: String { String(directory.split(separator: "/").last ?? "") }
     var controlPath: String { "\(directory)/control" }
     var exitsPath: String { "\(directory)/exits" }
-    var rootPath: String { "\(directory)/root" }
 
     /// The shim directories below `runDirectory`, oldest first.
     static func existing(in runDirectory: String) -> [ShimProgram] {

@@ -6,6 +6,8 @@ import Storage
 /// Waits for a shim that was just started.
 enum ShimReadiness {
     private static let limitMilliseconds: Int32 = 10_000
+    /// How often is looked where nothing tells.
+    private static let pollMilliseconds: Int32 = 10
 
     /// Returns once the shim's control socket is there; throws where the process ends first.
     static func wait(for shim: ShimProgram, process: FileDescriptor) async throws(EngineError) {
@@ -47,21 +49,33 @@ enum ShimReadiness {
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 
-    private static func block(_ shim: ShimProgram, _ process: FileDescriptor) throws(EngineError) {
+    /// A watch of the shim's directory; nil where the host has none left.
+    private static func watch(_ shim: ShimProgram) -> FileDescriptor? {
         do throws(SystemCallError) {
+            try FailPoint.pass("watcher.beforeWatch")
             let inotify = FileDescriptor(owning: try check(joblet_inotify_create(), "inotify_init"))
             try check(joblet_inotify_watch(inotify.number, shim.directory), "watch \(shim.directory)")
+            return inotify
+        } catch {
+            return nil
+        }
+    }
+
+    private static func block(_ shim: ShimProgram, _ process: FileDescriptor) throws(EngineError) {
+        do throws(SystemCallError) {
+            let inotify = watch(shim)
             let deadline = SystemClock.sinceBoot() + Int64(limitMilliseconds) * 1_000_000
             var events = [UInt8](repeating: 0, count: 4096)
             while !Directory.exists(shim.controlPath) {
                 var files = [
-                    pollfd(fd: inotify.number, events: Int16(POLLIN), revents: 0),
+                    pollfd(fd: inotify?.number ?? -1, events: Int16(POLLIN), revents: 0),
                     pollfd(fd: process.number, events: Int16(POLLIN), revents: 0),
                 ]
                 let left = Int32(clamping: (deadline - SystemClock.sinceBoot()) / 1_000_000)
-                try retrying("poll") { poll(&files, 2, max(0, left)) }
+                let wait = inotify == nil ? min(left, pollMilliseconds) : left
+                try retrying("poll") { poll(&files, 2, max(0, wait)) }
                 if files[1].revents != 0 { throw SystemCallError("the supervisor ended", code: ECHILD) }
-                if files[0].revents != 0 {
+                if files[0].revents != 0, let inotify {
                     try retrying("read inotify") { read(inotify.number, &events, events.count) }
                 } else if left <= 0 {
                     throw SystemCallError("the supervisor did not become ready", code: ETIMEDOUT)

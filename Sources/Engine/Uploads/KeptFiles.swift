@@ -46,13 +46,8 @@ public actor KeptFiles {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     /// A reader of `path` below the directory `root`.
-    init(root: String, path: WorkPath) throws(EngineError) {
-        do throws(SystemCallError) {
-            self.root = try FileDescriptor.openDirectory(root)
-        } catch {
-            throw EngineError(
-                error.code == ENOENT ? .notFound : .unavailable, "the work directory cannot be read: \(error)")
-        }
+    init(root: FileDescriptor, path: WorkPath) {
+        self.root = root
         pending = [(FileName(path.components.isEmpty ? "." : path.description), FileName(""))]
     }
 
@@ -165,11 +160,12 @@ extension JobEngine {
 
     private func close(_ files: KeptFiles, of id: JobID) async {
         await files.close()
+        await workDirectories.release(id)
         // The files of a job that runs are shown to whoever looks at the host.
         if hot[id]?.job.record.status.isTerminal ?? true { await workDirectories.close(id) }
     }
 
-    func keptFiles(of id: JobID, path: String) async throws(EngineError) -> KeptFiles {
+    private func keptFiles(of id: JobID, path: String) async throws(EngineError) -> KeptFiles {
         let record = try await record(of: id)
         guard keepsFiles(record) else {
             throw EngineError(
@@ -184,9 +180,10 @@ extension JobEngine {
             relative = String(
                 decoding: path.utf8.dropFirst(work.utf8.count).drop { $0 == UInt8(ascii: "/") }, as: UTF8.self)
         }
-        guard try await workDirectories.open(id) else {
+        let checked = try WorkPath(relative)
+        guard let root = try await workDirectories.open(id) else {
             throw EngineError(.notFound, "job \(id) left no files")
         }
-        return try KeptFiles(root: workDirectories.path(of: id), path: try WorkPath(relative))
+        return KeptFiles(root: root, path: checked)
     }
 }

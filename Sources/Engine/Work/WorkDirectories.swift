@@ -15,6 +15,8 @@ actor WorkDirectories {
     private let isAlwaysOnDisk: Bool
     /// Jobs whose files are being unmounted.
     private var closing: [JobID: Task<Void, Never>] = [:]
+    /// How often the files of a job are open.
+    private var readers: [JobID: Int] = [:]
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -70,25 +72,38 @@ actor WorkDirectories {
         }
     }
 
-    /// Shows the files that a job left, also after the host was started again; false where it left none.
-    func open(_ job: JobID) async throws(EngineError) -> Bool {
-        await closing[job]?.value
+    /// Opens the files that a job left, also after the host was started again; nil where it left none. `release` gives
+    /// them back.
+    func open(_ job: JobID) async throws(EngineError) -> FileDescriptor? {
+        while let task = closing[job] { await task.value }
         let image = image(of: job)
-        guard Directory.exists(image.path) else { return Directory.exists(image.mountPoint) }
-        guard !image.isMounted else { return true }
         do throws(SystemCallError) {
-            try image.mount()
+            if Directory.exists(image.path) {
+                if !image.isMounted { try image.mount() }
+            } else if !Directory.exists(image.mountPoint) {
+                return nil
+            }
+            // Nothing unmounts it from here on.
+            let directory = try FileDescriptor.openDirectory(image.mountPoint)
+            readers[job, default: 0] += 1
+            return directory
         } catch {
-            throw EngineError(.unavailable, "the work directory cannot be mounted: \(error)")
+            throw EngineError(.unavailable, "the work directory cannot be opened: \(error)")
         }
-        return true
     }
 
-    /// Unmounts the files that a job left, unless somebody uses them: each would cost the host a device and memory
-    /// until the job is deleted. They are on the disk then.
+    /// Ends a use that `open` began and whose descriptor is closed.
+    func release(_ job: JobID) {
+        let left = readers[job, default: 0] - 1
+        readers[job] = left > 0 ? left : nil
+    }
+
+    /// Unmounts the files that a job left, unless they are open: each would cost the host a device and memory until the
+    /// job is deleted. They are on the disk then.
     func close(_ job: JobID) async {
+        while let task = closing[job] { await task.value }
         let image = image(of: job)
-        guard closing[job] == nil, Directory.exists(image.path), image.isMounted else { return }
+        guard readers[job] == nil, Directory.exists(image.path), image.isMounted else { return }
         let unmounter = Unmounter()
         let task = Task {
             await unmounter.unmount(image)
@@ -96,6 +111,13 @@ actor WorkDirectories {
         }
         closing[job] = task
         await task.value
+    }
+
+    /// Unmounts what a daemon that was killed left mounted, unless the job is one of `running`.
+    func closeAll(except running: Set<JobID>) async {
+        for name in (try? Directory.names(in: directory)) ?? [] {
+            if let job = JobID(name), !running.contains(job) { await close(job) }
+        }
     }
 
     /// Waits for the disk on a thread of its own, so that no other job's directory does.
@@ -115,7 +137,7 @@ actor WorkDirectories {
     }
 
     private func removeFromDisk(_ job: JobID) async throws(SystemCallError) {
-        await closing[job]?.value
+        while let task = closing[job] { await task.value }
         try image(of: job).remove()
         try Directory.removeTree(path(of: job))
     }

@@ -100,7 +100,12 @@ extension Configuration {
             return "cannot be the host's: a job has its own \(own)"
         }
         // Jobs see files of the host's root as their own root's: nothing but the mount list keeps them apart.
-        let secret = [dataDirectory, runDirectory, certificateDirectory, "/etc/shadow", "/root"].first {
+        let own = [
+            dataDirectory, runDirectory, certificateDirectory, outboxDirectory, logDirectory, metricDirectory,
+            stateDatabase,
+        ]
+        let archives = [storage.logs.retention.archiveDirectory, storage.metrics.retention.archiveDirectory]
+        let secret = (own + archives.compactMap(\.self) + ["/etc/shadow", "/root"]).first {
             AbsolutePath.isWithin(mount, $0) || AbsolutePath.isWithin($0, mount)
         }
         return secret.map { "would show \($0) to every job" }

@@ -13,7 +13,7 @@ extension Configuration {
         /// URL of a service other than AWS (`endpoint`); empty: AWS.
         public var endpoint = ""
         /// Whether the bucket stands in the path and not in the host name (`pathStyle`).
-        public var pathStyle = false
+        public var pathStyle = PathStyle.automatic
         /// How the service encrypts what it stores (`serverSideEncryption`).
         public var encryption = ServerSideEncryption.bucketDefault
         /// The key for `aws:kms` (`kmsKeyId`); empty: the service's own.
@@ -25,6 +25,16 @@ extension Configuration {
 
         /// Makes the defaults.
         public init() {}
+    }
+
+    /// Where a bucket's name stands in a request.
+    public enum PathStyle: String, Sendable, CaseIterable {
+        /// In the path where an endpoint is given or the name has dots, else in the host name.
+        case automatic = "auto"
+        /// In the path.
+        case always = "true"
+        /// In the host name.
+        case never = "false"
     }
 
     /// How S3 encrypts what it stores.

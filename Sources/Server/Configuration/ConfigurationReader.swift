@@ -97,6 +97,10 @@ struct ConfigurationReader {
     /// one warning each. A key without a value means its default there.
     private mutating func readOriginal(_ entries: [Entry]) {
         let taken = Set(entries.filter { !$0.value.isNull }.map(\.path))
+        // What switches another key off has the last word, wherever it stands.
+        let entries =
+            entries.filter { !OriginalFormat.switches.contains($0.path) }
+            + entries.filter { OriginalFormat.switches.contains($0.path) }
         for entry in entries {
             switch OriginalFormat.fate(of: entry.path, in: taken) {
             case .same:

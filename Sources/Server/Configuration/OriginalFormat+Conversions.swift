@@ -61,6 +61,9 @@ extension OriginalFormat {
         },
     ]
 
+    /// Keys that say whether others have an effect.
+    static let switches: Set = ["state.storage.dynamodb.ttl_enabled"]
+
     private static func days(_ text: String, of key: String) -> Conversion {
         guard let days = Digits.number(text), days <= 36_500 else {
             return .refused(allowed: "a whole number of days, 0 to 36500")

@@ -65,7 +65,7 @@ public struct LogLineHandler: LogHandler {
     private func quoted(_ value: String) -> String {
         let isPlain =
             !value.isEmpty && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0.value != 0x7f }
-        return isPlain ? value : JSONText.quoted(value)
+        return isPlain ? value : LogText.quoted(value)
     }
 
     private func json(
@@ -75,12 +75,12 @@ public struct LogLineHandler: LogHandler {
             [("time", time), ("level", name(level))] + (component.map { [("component", $0)] } ?? [])
             + [("message", message)]
             + fields.map { ($0.key, $0.value.description) }
-        return "{" + pairs.map { "\(JSONText.quoted($0.0)):\(JSONText.quoted($0.1))" }.joined(separator: ",") + "}\n"
+        return "{" + pairs.map { "\(LogText.quoted($0.0)):\(LogText.quoted($0.1))" }.joined(separator: ",") + "}\n"
     }
 }
 
 /// JSON strings (RFC 8259, section 7).
-private enum JSONText {
+private enum LogText {
     static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {

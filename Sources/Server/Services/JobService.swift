@@ -71,7 +71,7 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
 
     func deleteJob(request: Joblet_DeleteJobReq, context: ServerContext) async throws -> Joblet_DeleteJobRes {
         try await Status.mapping {
-            let (id, _) = try await history(of: request.uuid)
+            let (id, _) = try await history(of: request.uuid, amongAll: true)
             try await engine.delete(id)
             var message = Joblet_DeleteJobRes()
             message.uuid = "\(id)"
@@ -135,9 +135,11 @@ struct JobService: Joblet_JobService.SimpleServiceProtocol {
     }
 
     /// The job whose id begins with `text`, and its record unless only its output and samples are stored.
-    private func history(of text: String) async throws(EngineError) -> (JobID, JobRecord?) {
+    private func history(
+        of text: String, amongAll: Bool = false
+    ) async throws(EngineError) -> (JobID, JobRecord?) {
         guard !text.isEmpty else { throw EngineError(.invalidArgument, "uuid is required") }
-        let id = try await engine.resolveHistory(text)
+        let id = try await engine.resolveHistory(text, amongAll: amongAll)
         return (id, try await engine.recordOfHistory(of: id))
     }
 }

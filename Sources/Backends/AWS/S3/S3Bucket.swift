@@ -93,6 +93,15 @@ struct S3Bucket: Sendable {
         return entries
     }
 
+    /// Throws why the bucket does not answer; asked again and again, it takes the cheapest call there is.
+    func reach() async throws(StorageError) {
+        do throws(AWSError) {
+            _ = try await send(AWSRequest("HEAD", "/", operation: "HEAD"))
+        } catch {
+            throw storageError(error, "")
+        }
+    }
+
     /// Finds the bucket, made first where that is asked for, and throws why it cannot be used.
     func check() async throws(StorageError) {
         let probe = AWSRequest(

@@ -1,14 +1,17 @@
 public import Storage
 
 extension S3LogStore: CheckableStore {
-    /// One LIST of one key: what the store knows of its jobs it knows from memory.
-    public nonisolated func checkBackend() async throws(StorageError) { try await bucket.check() }
+    /// One HEAD of the bucket: what the store knows of its jobs it knows from memory.
+    public nonisolated func checkBackend() async throws(StorageError) { try await bucket.reach() }
 
     /// Names packs whose index is damaged: the store works without them.
     public func integrityProblems() async throws(StorageError) -> [String] { try await unreadablePacks() }
 }
 
 extension S3MetricStore: CheckableStore {
+    /// One HEAD of the bucket, as for logs.
+    public nonisolated func checkBackend() async throws(StorageError) { try await bucket.reach() }
+
     /// Names packs whose index is damaged: the store works without them.
     public func integrityProblems() async throws(StorageError) -> [String] { try await unreadablePacks() }
 }

@@ -16,9 +16,6 @@ typedef struct joblet_gzip joblet_gzip;
 /// Memory is exhausted.
 #define JOBLET_GZIP_NO_MEMORY (-3)
 
-/// "isal" or "zlib": the library that compresses.
-const char *_Nonnull joblet_gzip_library(void);
-
 /// Makes a context; its buffers are allocated by the first call that needs them. NULL without memory.
 joblet_gzip *_Nullable joblet_gzip_create(void);
 

@@ -47,7 +47,7 @@ public struct StoreFactory: Sendable {
         var bucket = S3Configuration(
             bucket: settings.bucket, prefix: settings.prefix, node: try configuration.nodeID(),
             aws: Self.service(region: settings.region, endpoint: settings.endpoint))
-        if settings.pathStyle { bucket.usesPathStyle = true }
+        if settings.pathStyle != .automatic { bucket.usesPathStyle = settings.pathStyle == .always }
         bucket.createsBucket = settings.createBucket
         bucket.setsLifecycle = settings.lifecycle
         bucket.encryption =
