@@ -4,6 +4,19 @@ import Sandbox
 import Storage
 
 extension JobEngine {
+    /// Removes what no job uses: mounts of kept work directories, and copies of `/etc` that the host's no longer equals.
+    func removeUnused() async {
+        let running = Set(hot.filter { !$0.value.job.record.status.isTerminal }.keys)
+        if running.isEmpty {
+            do throws(SystemCallError) {
+                try planner.etc.removeOthers()
+            } catch {
+                logger.warning("old copies of /etc remain", metadata: ["error": "\(error)"])
+            }
+        }
+        await workDirectories.closeAll(except: running)
+    }
+
     /// The planner with what this host offers.
     static func planner(
         _ configuration: EngineConfiguration, key: SecretKey, runDirectory: String, logger: Logger
@@ -24,7 +37,7 @@ extension JobEngine {
             let files = HostFiles.plan(configuration.allowedMounts, etcDirectory: etc.path)
             let host = HostCapabilities.probe(binds: files.binds.map(\.source))
             return SandboxPlanner(
-                configuration: configuration, key: key, seccomp: seccomp, hostFiles: files,
+                configuration: configuration, key: key, seccomp: seccomp, etc: etc, hostFiles: files,
                 idmappable: host.idmappable)
         } catch {
             throw EngineError(.internal, "prepared /etc: \(error)")

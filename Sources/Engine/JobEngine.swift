@@ -161,10 +161,7 @@ public actor JobEngine {
         } else {
             inBackground { await self.askAgain(left) }
         }
-        if openQuestions == nil {
-            let running = Set(hot.filter { !$0.value.job.record.status.isTerminal }.keys)
-            inBackground { await self.workDirectories.closeAll(except: running) }
-        }
+        if openQuestions == nil { inBackground { await self.removeUnused() } }
         shipping = Task { await shipper.run() }
         let metricShipper = MetricShipper(
             outbox: metricOutbox, store: metricStore, condition: metricCondition, logger: logger,

@@ -33,10 +33,15 @@ public struct LogVerification: Sendable {
 
     /// What was found out about a store.
     public struct Report: Sendable, Equatable {
+        /// Jobs that were looked at.
         public var jobs = 0
+        /// Those with problems.
         public var damagedJobs = 0
+        /// Bytes of output.
         public var bytes: UInt64 = 0
+        /// Lines of output.
         public var lines: UInt64 = 0
+        /// Bytes that it takes in the store.
         public var storedBytes: UInt64 = 0
 
         /// Nothing was looked at.

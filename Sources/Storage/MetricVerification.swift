@@ -26,8 +26,11 @@ public struct MetricVerification: Sendable {
 
     /// What was found out about a store.
     public struct Report: Sendable, Equatable {
+        /// Jobs that were looked at.
         public var jobs = 0
+        /// Those with problems.
         public var damagedJobs = 0
+        /// Samples that were read.
         public var samples: UInt64 = 0
 
         /// Nothing was looked at.

@@ -176,6 +176,25 @@ struct RecoveryTests {
         }
     }
 
+    @Test func `copies of /etc that no job uses go at a start, and stay while one runs`() async throws {
+        let harness = try EngineHarness()
+        let first = try await harness.engine()
+        let old = "\(first.runDirectory)/etc.old"
+        let job = try await first.run(JobRequest("sleep", "1000"))
+        await first.shutdown(stoppingJobs: false)
+        try Directory.create(old)
+        let second = try await harness.engine()
+        // As a start does it, and here waited for.
+        await second.removeUnused()
+        #expect(Directory.exists(old))
+        _ = try await second.stop(job.id)
+        await second.shutdown(stoppingJobs: false)
+        try await harness.withEngine { engine in
+            #expect(await soon { !Directory.exists(old) })
+            #expect(Directory.exists(engine.planner.etc.path))
+        }
+    }
+
     @Test func `a data directory copied to another machine cannot write under the same node id`() async throws {
         let jobs = MemoryJobStore()
         let harness = try EngineHarness()

@@ -200,11 +200,38 @@ import Testing
         #expect(try await node.run("persist", "stats").status == 0)
     }
 
+    @Test func `databases are copied while a worker has them`() async throws {
+        let (node, empty) = (try Node("sqlite"), try Node())
+        let jobs = try await node.fill(3)
+        let worker = try ChildProcess(Products.path("persist"), node.arguments(""))
+        _ = try await worker.line(containing: "listening")
+        let copy = "\(node.directory.path)/copy"
+        let made = try await node.run("persist", "backup \(copy)")
+        #expect(made.status == 0, "\(made)")
+        #expect(made.output == "logs: \(copy)/logs/logs.db\nmetrics: \(copy)/metrics/metrics.db\n")
+        let again = try await node.run("persist", "backup \(copy)")
+        #expect(again.status == 1 && again.output.contains("\(copy)/logs/logs.db exists already"), "\(again)")
+        worker.signal(SIGTERM)
+        #expect(await worker.end() == 0)
+        let (logs, metrics) = (
+            try SQLiteLogStore(path: "\(copy)/logs/logs.db"), try SQLiteMetricStore(path: "\(copy)/metrics/metrics.db")
+        )
+        for job in jobs {
+            let query = LogQuery(job: job)
+            #expect(try await logs.transcript(of: query) == node.logs().transcript(of: query))
+            #expect(
+                try await metrics.read(MetricQuery(job: job), from: 0, limit: 100)
+                    == node.metrics().read(MetricQuery(job: job), from: 0, limit: 100))
+        }
+        let refused = try await empty.run("persist", "backup \(copy)")
+        #expect(refused.status == 1 && refused.output.contains("is sqlite; use copy"), "\(refused)")
+    }
+
     @Test(
         "what makes no sense is a usage error",
         arguments: [
             "copy", "copy --to sqlite", "copy --to tape:/dev/st0", "prune --max-age soon", "prune --max-bytes 1.5GB",
-            "import", "none",
+            "import", "none", "backup",
         ])
     func usage(_ words: String) async throws {
         let refused = try await Node().run("persist", words)

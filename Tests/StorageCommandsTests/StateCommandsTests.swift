@@ -1,3 +1,4 @@
+import Backends
 import DaemonSupport
 import Foundation
 import Glibc
@@ -21,6 +22,20 @@ import Testing
         let verified = try await second.run("state", "verify")
         #expect(verified.status == 0 && verified.output == "state: 20 records, 0 problems\n", "\(verified)")
         #expect(try await second.run("state", "repair").output == "state: the database is sound\n")
+    }
+
+    @Test func `records are copied while the worker has them`() async throws {
+        let node = try Node()
+        let job = JobID.random()
+        try await node.record(job, .completed)
+        let worker = try ChildProcess(Products.path("state"), node.arguments(""))
+        _ = try await worker.line(containing: "listening")
+        let copy = "\(node.directory.path)/copy"
+        let made = try await node.run("state", "backup \(copy)")
+        #expect(made.status == 0 && made.output == "state: \(copy)/state/jobs.db\n", "\(made)")
+        worker.signal(SIGTERM)
+        #expect(await worker.end() == 0)
+        #expect(try await SQLiteJobStore(path: "\(copy)/state/jobs.db").get(job) == node.records().get(job))
     }
 
     @Test func `a record that cannot be is a problem`() async throws {

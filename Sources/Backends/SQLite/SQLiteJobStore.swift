@@ -51,11 +51,6 @@ public final class SQLiteJobStore: JobStore, CheckableStore {
         try await write { db in try db.bury(id, version: version, at: time) }
     }
 
-    /// Copies the database as it stands to a new file at `path`, readable by this store, while it is used.
-    public func backup(to path: String) async throws(StorageError) {
-        try await SQLiteMaintenance.shared.backUp(database, to: path)
-    }
-
     /// What `PRAGMA integrity_check` finds; none where the database is sound.
     public func integrityProblems() async throws(StorageError) -> [String] {
         try await SQLiteMaintenance.shared.integrityProblems(of: database)

@@ -83,13 +83,6 @@ public final class SQLiteLogStore: LogStore {
         try await logs.delete(job)
     }
 
-    /// Copies the database as it stands to a new file at `path`, readable by this store, while it is used.
-    ///
-    /// What was appended and not synced is not in it.
-    public func backup(to path: String) async throws(StorageError) {
-        try await SQLiteMaintenance.shared.backUp(database, to: path)
-    }
-
     /// Saves what can be read of a damaged database at `path`, which no one has open, into a new one in its place.
     ///
     /// The damaged files stay beside it with `.damaged` behind their names. Returns how many blocks were saved. The

@@ -9,10 +9,6 @@ actor SQLiteMaintenance {
     private nonisolated let thread = BlockingExecutor.shared.thread()
     nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    func backUp(_ database: DatabasePool, to path: String) throws(StorageError) {
-        try database.writeBackup(to: path)
-    }
-
     func integrityProblems(of database: DatabasePool) throws(StorageError) -> [String] {
         try database.integrityProblems()
     }

@@ -103,7 +103,7 @@ extension OriginalFormat {
         (
             "persist.server.",
             "max_connections tls.cert_file tls.key_file tls.ca_file tls.client_auth",
-            "it has the certificates and limits of the daemon; see security.* and grpc.*"
+            "it has the certificates of the daemon and its grpc.maxConcurrentStreams; see security.*"
         ),
         ("persist.", "tls", "it has the certificates of the daemon; see storage.query.tls"),
         (

@@ -137,9 +137,11 @@ public struct CertificateAuthority: Sendable {
 
 /// A certificate that an authority has signed, with the key that was made for it.
 public struct IssuedCertificate: Sendable {
+    /// The certificate.
     public let certificate: Certificate
     /// The same as PEM text.
     public let certificatePEM: String
+    /// Its private key.
     public let key: PrivateKeyPEM
 }
 

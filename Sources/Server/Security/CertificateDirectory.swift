@@ -27,6 +27,7 @@ public struct CertificateDirectory: Sendable {
         }
     }
 
+    /// The folder.
     public let path: String
 
     /// Names a folder; it need not exist yet.

@@ -8,6 +8,7 @@ public struct CertificateExpiry: Sendable, Hashable {
 
     /// The common name of the certificate.
     public let subject: String
+    /// The end of its validity.
     public let notAfter: Date
     /// Whole days left; 0 on the last day, negative after the end.
     public let daysLeft: Int

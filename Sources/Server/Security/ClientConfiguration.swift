@@ -11,7 +11,9 @@ public struct ClientConfiguration: Sendable {
 
     /// `host:port` that clients dial.
     public let address: String
+    /// The node's id.
     public let nodeID: String
+    /// What the client shows and trusts.
     public let identity: TLSIdentity
 
     /// Describes a node. Throws `malformed` for an address or node id that does not fit in one line.

@@ -5,6 +5,7 @@ import X509
 public struct TLSIdentity: Sendable, Hashable {
     /// PEM text.
     public let certificate: String
+    /// The certificate's private key.
     public let key: PrivateKeyPEM
     /// PEM text.
     public let authority: String

@@ -1,8 +1,11 @@
 /// A place in a YAML text, both from 1; columns count Unicode scalars.
 public struct Mark: Sendable, Equatable {
+    /// The line.
     public let line: Int
+    /// The column.
     public let column: Int
 
+    /// A place.
     public init(line: Int, column: Int) {
         self.line = line
         self.column = column
@@ -13,8 +16,11 @@ public struct Mark: Sendable, Equatable {
 ///
 /// Two are equal when they say the same, wherever they stand and whether or not they are quoted.
 public struct Node: Sendable, Hashable {
+    /// What a value is.
     public enum Content: Sendable, Hashable {
+        /// A single value.
         case scalar(Scalar)
+        /// A list, in the order of the text.
         case sequence([Node])
         /// In the order of the text; no key comes twice.
         case mapping([Pair])
@@ -27,31 +33,39 @@ public struct Node: Sendable, Hashable {
         /// Whether it was written in quotes or as a block.
         public let isQuoted: Bool
 
+        /// A value with that text.
         public init(_ text: String, isQuoted: Bool = false) {
             self.text = text
             self.isQuoted = isQuoted
         }
 
+        /// Whether both have the same text.
         public static func == (left: Self, right: Self) -> Bool { left.text == right.text }
 
+        /// As `==` compares.
         public func hash(into hasher: inout Hasher) { hasher.combine(text) }
     }
 
     /// An entry of a mapping.
     public struct Pair: Sendable, Hashable {
+        /// The name.
         public let key: Node
+        /// What it names.
         public let value: Node
     }
 
+    /// What it is.
     public let content: Content
-    /// Nil for a value that stands in no text.
+    /// Where it begins; nil for a value that stands in no text.
     public let mark: Mark?
 
+    /// A value at that place.
     public init(_ content: Content, at mark: Mark? = nil) {
         self.content = content
         self.mark = mark
     }
 
+    /// Whether both say the same.
     public static func == (left: Self, right: Self) -> Bool { left.content == right.content }
 
     public func hash(into hasher: inout Hasher) { hasher.combine(content) }

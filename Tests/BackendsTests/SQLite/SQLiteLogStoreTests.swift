@@ -114,7 +114,7 @@ import Testing
             let column = ["stdout", "fragments"]
             for name in column {
                 let file = "\(path)/\(name).db"
-                try await store.backup(to: file)
+                try await SQLiteBackup.copy("\(path)/logs.db", to: file)
                 let other = try SQLiteLogStore(path: file)
                 let id = try transaction(other) { try Int64.fetchAll($0, sql: "SELECT id FROM contents ORDER BY id") }[
                     1]
@@ -146,8 +146,11 @@ import Testing
             _ = try await store.sync([job])
             try await store.append(FragmentRun("not yet\n", at: 7, time: 2), to: job)
             let target = "\(path)/backups/one.db"
-            try await store.backup(to: target)
-            await #expect(throws: StorageError.self) { try await store.backup(to: target) }
+            try await SQLiteBackup.copy("\(path)/logs.db", to: target)
+            await #expect(throws: StorageError.unavailable(reason: "\(target) exists already")) {
+                try await SQLiteBackup.copy("\(path)/logs.db", to: target)
+            }
+            await #expect(throws: StorageError.notFound) { try await SQLiteBackup.copy("\(path)/none.db", to: target) }
             #expect(try FileManager.default.contentsOfDirectory(atPath: "\(path)/backups") == ["one.db"])
             let copy = try SQLiteLogStore(path: target)
             #expect(try await copy.integrityProblems().isEmpty)
@@ -157,7 +160,7 @@ import Testing
                 id: .random(), node: NodeIdentity(id: "n", incarnation: "i"),
                 specification: JobSpecification(command: "/bin/true"), createdAt: 1)
             try await jobs.put([record])
-            try await jobs.backup(to: "\(path)/backups/jobs.db")
+            try await SQLiteBackup.copy("\(path)/jobs.db", to: "\(path)/backups/jobs.db")
             #expect(try await SQLiteJobStore(path: "\(path)/backups/jobs.db").get(record.id) == record)
         }
     }

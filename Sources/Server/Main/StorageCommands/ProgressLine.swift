@@ -7,7 +7,9 @@ import Synchronization
 public final class ProgressLine: Sendable {
     /// What is counted, and whether the whole is known from the beginning.
     public enum Unit: Sendable {
+        /// Bytes, of a known number.
         case bytes
+        /// Entries of that name, of which nobody knows how many there are.
         case entries(String)
     }
 

@@ -41,6 +41,7 @@ public final class StoreClaim: Sendable {
 
 /// Why a command could not do what it was told.
 public struct CommandFailure: Error, CustomStringConvertible {
+    /// The reason, in words for who gave the command.
     public let description: String
 
     /// A failure with that reason.

@@ -17,9 +17,11 @@ struct Persist: AsyncParsableCommand {
 struct StorageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "storage",
-        abstract: "Looks after stored output and samples, while neither the daemon nor a worker uses them.",
+        abstract:
+            "Looks after stored output and samples; all but backup while neither the daemon nor a worker uses them.",
         subcommands: [
-            StatsCommand.self, VerifyCommand.self, CopyCommand.self, PruneCommand.self, RepairCommand.self,
+            StatsCommand.self, VerifyCommand.self, CopyCommand.self, BackupCommand.self, PruneCommand.self,
+            RepairCommand.self,
             ImportCommand.self,
         ])
 }

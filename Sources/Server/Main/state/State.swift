@@ -16,8 +16,9 @@ struct State: AsyncParsableCommand {
 struct StorageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "storage",
-        abstract: "Looks after stored job records, while neither the daemon nor a worker uses them.",
+        abstract: "Looks after stored job records; all but backup while neither the daemon nor a worker uses them.",
         subcommands: [
-            StatsCommand.self, VerifyCommand.self, CopyCommand.self, PruneCommand.self, RepairCommand.self,
+            StatsCommand.self, VerifyCommand.self, CopyCommand.self, BackupCommand.self, PruneCommand.self,
+            RepairCommand.self,
         ])
 }

@@ -45,8 +45,8 @@ public final class StorageWorkers: Sendable {
 
     /// Starts the processes and waits until their stores answer.
     ///
-    /// Throws `failedPrecondition` with the reason where one does not within half a minute or ends by itself again and
-    /// again; with `storage.startDegraded` none is waited for.
+    /// Throws `failedPrecondition` with the reason where one does not within half a minute, or ends by itself; with
+    /// `storage.startDegraded` none is waited for.
     func start() async throws(EngineError) {
         persist.process.start()
         state.process.start()
