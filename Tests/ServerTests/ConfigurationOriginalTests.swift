@@ -198,6 +198,15 @@ import Testing
         #expect(loaded.warnings.map(\.keyPath) == ["persist.storage.cloud.cloudwatch.log_group"])
     }
 
+    @Test(arguments: ["ttl_enabled: false, ttl_days: 60", "ttl_days: 60, ttl_enabled: false"])
+    func `what switches another key off does so wherever it stands`(_ keys: String) throws {
+        let loaded = try loadConfiguration(
+            "{state: {backend: dynamodb, storage: {dynamodb: {\(keys)}}}, ipc: {enabled: false}}")
+        #expect(loaded.configuration.storage.state.dynamoDB.timeToLive == .zero)
+        // A backend that only the worker has goes before what is said of the connection to it.
+        #expect(loaded.configuration.storage.mode == .workers)
+    }
+
     @Test(arguments: [
         ("{ipc: {enabled: maybe}}", "ipc.enabled: expected true or false, not \"maybe\""),
         ("{state: {backend: mongo}}", "state.backend: expected one of memory, dynamodb, redis, not \"mongo\""),

@@ -97,10 +97,7 @@ struct ConfigurationReader {
     /// one warning each. A key without a value means its default there.
     private mutating func readOriginal(_ entries: [Entry]) {
         let taken = Set(entries.filter { !$0.value.isNull }.map(\.path))
-        // What switches another key off has the last word, wherever it stands.
-        let entries =
-            entries.filter { !OriginalFormat.switches.contains($0.path) }
-            + entries.filter { OriginalFormat.switches.contains($0.path) }
+        let entries = (0...2).flatMap { rank in entries.filter { OriginalFormat.rank(of: $0.path) == rank } }
         for entry in entries {
             switch OriginalFormat.fate(of: entry.path, in: taken) {
             case .same:

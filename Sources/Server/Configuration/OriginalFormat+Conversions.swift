@@ -61,8 +61,15 @@ extension OriginalFormat {
         },
     ]
 
-    /// Keys that say whether others have an effect.
-    static let switches: Set = ["state.storage.dynamodb.ttl_enabled"]
+    /// When a key is applied, wherever it stands: a backend in the cloud has its workers whatever `ipc.enabled` says, and
+    /// what switches another key off has the last word.
+    static func rank(of path: String) -> Int {
+        switch path {
+        case "ipc.enabled": 0
+        case "state.storage.dynamodb.ttl_enabled": 2
+        default: 1
+        }
+    }
 
     private static func days(_ text: String, of key: String) -> Conversion {
         guard let days = Digits.number(text), days <= 36_500 else {
