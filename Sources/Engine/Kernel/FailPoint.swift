@@ -2,8 +2,8 @@ import Glibc
 
 /// Named places at which a test makes the process fail; nothing in a release build.
 ///
-/// `JOBLET_FAILPOINT=name=action` arms one, `name=action@n` its n-th passing, `name=action@all` each. Actions: `kill` (SIGKILL to
-/// itself), `stop` (SIGSTOP to itself), or an error number that the next call reports (`errno:28`).
+/// `JOBLET_FAILPOINT=name=action` arms one, `name=action@n` its n-th passing, `name=action@all` each. Actions: `kill`
+/// (SIGKILL to itself), `stop` (SIGSTOP to itself), or an error number that the next call reports (`errno:28`).
 public enum FailPoint {
     /// The environment variable that arms a place.
     public static let variable = "JOBLET_FAILPOINT"
