@@ -17,17 +17,15 @@ extension JobEngine {
             throw EngineError(.notFound, "job not found: \(text.prefix(64))")
         }
         if let recorded, !amongAll || prefix.complete != nil { return recorded }
-        // Ten are named where there are several.
-        let (start, limit) = (prefix.predecessor, 11 + deleted.count)
         let deletedBefore = deleted
-        var found: Set<JobID> = []
+        var matches: Set<JobID>
         do throws(StorageError) {
-            found.formUnion(try await logStore.jobs(after: start, limit: limit))
-            found.formUnion(try await metricStore.jobs(after: start, limit: limit))
+            // Ten are named where there are several.
+            matches = try await prefix.jobs(in: logStore, metricStore, limit: 11 + deleted.count)
         } catch {
             throw EngineError(.unavailable, "job id \(prefix) cannot be completed: \(error)")
         }
-        var matches = found.filter { prefix.matches($0) }.subtracting(deletedBefore.union(deleted))
+        matches.subtract(deletedBefore.union(deleted))
         if let recorded { matches.insert(recorded) }
         guard let first = matches.first else { throw EngineError(.notFound, "job not found: \(prefix)") }
         guard matches.count == 1 else { throw .ambiguous(prefix, matches) }

@@ -218,6 +218,7 @@ extension JobEngine {
 
     /// Removes what belongs to no job.
     func sweep(_ left: Leftovers, strayOutboxes: [JobID]) async {
+        inBackground { await self.removeUnused() }
         for id in left.groups where hot[id] == nil {
             inBackground {
                 var backOff = BackOff()

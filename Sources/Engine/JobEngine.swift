@@ -161,7 +161,6 @@ public actor JobEngine {
         } else {
             inBackground { await self.askAgain(left) }
         }
-        if openQuestions == nil { inBackground { await self.removeUnused() } }
         shipping = Task { await shipper.run() }
         let metricShipper = MetricShipper(
             outbox: metricOutbox, store: metricStore, condition: metricCondition, logger: logger,

@@ -111,7 +111,7 @@ public struct JobIDPrefix: Hashable, Sendable, CustomStringConvertible {
     public var complete: JobID? { JobID(text) }
 
     /// The id just before the first one that has this prefix; nil where that is the first of all ids.
-    public var predecessor: JobID? {
+    var predecessor: JobID? {
         let model = Array("00000000-0000-0000-0000-000000000000")
         let text = String(Array(self.text) + model[self.text.count...])
         guard let (high, low) = JobID(text)?.words, (high, low) != (0, 0) else { return nil }

@@ -15,6 +15,22 @@ import Testing
         return configuration
     }
 
+    @Test func `a bucket that is away is noticed, whatever the store remembers`() async throws {
+        let server = try MotoServer.shared.get()
+        try await FaultProxy.run(upstream: server.port) { _ in
+            .pass
+        } _: { proxy in
+            let store = S3MetricStore(configuration(proxy.endpoint), http: HTTPClient())
+            try await store.check()
+            #expect(try await store.jobs(after: nil, limit: 1) == [])
+            let before = proxy.requests.count
+            try await store.checkBackend()
+            #expect(proxy.requests[before...].map { $0.line.prefix(5) } == ["HEAD "])
+            proxy.stop()
+            await #expect(throws: StorageError.self) { try await store.checkBackend() }
+        }
+    }
+
     @Test func `samples of a thousand small jobs take few requests, and are all found again`() async throws {
         let server = try MotoServer.shared.get()
         let configuration = configuration(server.endpoint)

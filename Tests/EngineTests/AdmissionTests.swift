@@ -48,6 +48,15 @@ struct AdmissionTests {
         }
     }
 
+    @Test(.enabled(if: !Host.hasUnifiedCgroups, "needs cgroup v1"))
+    func `a directory for groups of v2 is refused on a host with v1`() throws {
+        let harness = try EngineHarness()
+        let error = #expect(throws: EngineError.self) {
+            _ = try harness.makeEngine(configure: { $0.cgroupBase = "/sys/fs/cgroup/elsewhere" })
+        }
+        #expect(error?.message.contains("cgroup.baseDir needs cgroup v2, this host has v1") == true)
+    }
+
     @Test func `a job id in use is refused and leaves the first job alone`() async throws {
         let harness = try EngineHarness()
         try await harness.withEngine { engine in

@@ -10,7 +10,8 @@ import Testing
 /// What is done, and said, where a disk or a store has no room.
 @Suite(.enabled(if: Host.isRoot, "needs root"))
 struct FullDiskTests {
-    @Test func `a job is stopped at once while the record of its start waits for the disk`() async throws {
+    @Test(arguments: [false, true])
+    func `a job is stopped at once while the record of its start waits for the disk`(byDeadline: Bool) async throws {
         let harness = try EngineHarness()
         let journal = harness.directory.path + "/journal"
         try Directory.create(journal)
@@ -24,13 +25,15 @@ struct FullDiskTests {
             var request = JobRequest.script(
                 "trap 'touch stopped; exit 0' TERM; touch started; while :; do sleep 0.01; done")
             request.environment["PADDING"] = String(repeating: "x", count: 2500)
+            if byDeadline { request.timeout = 1_000_000_000 }
             let job = try await engine.submit(request)
             #expect(await soon { Directory.exists(harness.work(of: job.id) + "/started") })
-            let stop = Task { try await engine.stop(job.id) }
+            let stop = Task { byDeadline ? try await engine.end(of: job.id) : try await engine.stop(job.id) }
             #expect(await soon { Directory.exists(harness.work(of: job.id) + "/stopped") })
             #expect(try await engine.record(of: job.id).status == .initializing)
             try filler.truncate(to: 0)
-            #expect(try await stop.value.status == .stopped)
+            let end = try await stop.value
+            #expect(end.status == .stopped && end.reason == (byDeadline ? "timeout" : "stopped"))
         }
     }
 

@@ -70,6 +70,14 @@ import Testing
             ("{filesystem: {allowedMounts: [/]}}", "filesystem.allowedMounts: / would show /opt/joblet to every job"),
             ("{filesystem: {allowedMounts: [/opt]}}", "/opt would show /opt/joblet to every job"),
             ("{filesystem: {allowedMounts: [/opt/joblet/jobs]}}", "would show /opt/joblet to every job"),
+            (
+                "{outbox: {directory: /srv/o}, filesystem: {allowedMounts: [/srv]}}",
+                "filesystem.allowedMounts: /srv would show /srv/o to every job"
+            ),
+            (
+                "{storage: {state: {path: /srv/jobs.db}}, filesystem: {allowedMounts: [/srv]}}",
+                "filesystem.allowedMounts: /srv would show /srv/jobs.db to every job"
+            ),
             ("{filesystem: {allowedMounts: [/etc]}}", "/etc would show /etc/shadow to every job"),
             ("{filesystem: {allowedMounts: [/proc/sys]}}", "/proc/sys cannot be the host's: a job has its own /proc"),
             (

@@ -36,6 +36,24 @@ import Testing
         #expect(verified.status == 0 && verified.output.contains("metrics: 5 jobs, 150 samples, 0 damaged"))
     }
 
+    @Test(arguments: ["auto", "true", "false"])
+    func `the bucket stands where pathStyle says`(_ style: String) async throws {
+        let server = try MotoServer.shared.get()
+        let name = "style-\(UUID().uuidString.lowercased())"
+        try await FaultProxy.run(upstream: server.port) { _ in
+            .pass
+        } _: { proxy in
+            // Every name below localhost is the loopback interface.
+            let settings =
+                "bucket: \(name), endpoint: \"http://localhost:\(proxy.port)\", createBucket: true, pathStyle: \(style)"
+            let node = try Node("s3", bucket: "{\(settings)}", more: "server: {nodeId: \(name)}")
+            let stats = try await node.run("persist", "stats")
+            #expect(stats.status == 0, "\(stats)")
+            let host = style == "false" ? "\(name).localhost:\(proxy.port)" : "localhost:\(proxy.port)"
+            #expect(!proxy.requests.isEmpty && proxy.requests.allSatisfy { $0.headers["host"] == host })
+        }
+    }
+
     @Test func `output and samples are copied to one bucket of S3, looked after there, and copied back`() async throws {
         let server = try MotoServer.shared.get()
         let name = "copy-\(UUID().uuidString.lowercased())"

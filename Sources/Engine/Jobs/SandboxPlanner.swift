@@ -9,9 +9,9 @@ struct SandboxPlanner: Sendable {
     let key: SecretKey
     /// The compiled default seccomp profile.
     let seccomp: [UInt8]
-    /// What of the host every job sees, the prepared `/etc` included.
     /// The copy of `/etc` that jobs see.
     let etc: PreparedEtc
+    /// What of the host every job sees, the prepared `/etc` included.
     let hostFiles: (binds: [SandboxPlan.Bind], links: [SandboxPlan.Link])
     /// The host paths whose file systems can show their files with a job's ids.
     let idmappable: Set<String>

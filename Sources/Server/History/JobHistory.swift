@@ -69,12 +69,8 @@ struct StoredHistory: JobHistory {
 
     func resolve(_ text: String) async throws -> JobID {
         guard let prefix = JobIDPrefix(text) else { throw missing(text) }
-        var found: Set<JobID> = []
-        let start = prefix.predecessor
         // Ten are named where there are several.
-        if let logs = stores.logs { found.formUnion(try await logs.jobs(after: start, limit: 11)) }
-        if let metrics = stores.metrics { found.formUnion(try await metrics.jobs(after: start, limit: 11)) }
-        let matches = found.filter { prefix.matches($0) }
+        let matches = try await prefix.jobs(in: stores.logs, stores.metrics, limit: 11)
         guard let first = matches.first else { throw missing(text) }
         guard matches.count == 1 else { throw EngineError.ambiguous(prefix, matches) }
         return first

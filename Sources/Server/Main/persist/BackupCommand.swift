@@ -19,10 +19,6 @@ struct BackupCommand: AsyncParsableCommand {
 
     func run() async throws {
         let copied = try await LocalStores(try options.load()).backUpOutput(to: directory)
-        guard !copied.isEmpty else {
-            StandardError.write("Error: neither storage.logs.backend nor storage.metrics.backend is sqlite; use copy")
-            throw ExitCode(1)
-        }
-        for backup in copied { print("\(backup.store): \(backup.path)") }
+        try Outcome.tell(copied, orElse: "neither storage.logs.backend nor storage.metrics.backend is sqlite")
     }
 }

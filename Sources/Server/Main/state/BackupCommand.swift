@@ -19,10 +19,6 @@ struct BackupCommand: AsyncParsableCommand {
 
     func run() async throws {
         let copied = try await LocalStores(try options.load()).backUpRecords(to: directory)
-        guard !copied.isEmpty else {
-            StandardError.write("Error: storage.state.backend is not sqlite; use copy")
-            throw ExitCode(1)
-        }
-        for backup in copied { print("\(backup.store): \(backup.path)") }
+        try Outcome.tell(copied, orElse: "storage.state.backend is not sqlite")
     }
 }
